@@ -1,0 +1,5 @@
+//! The record of every decision. Touches: fs, net, clock.
+
+mod receipt;
+
+pub use receipt::Receipt;

@@ -1,0 +1,10 @@
+//! grantd, an OAuth 2.0 token daemon for machines.
+
+pub mod audit;
+pub mod cli;
+pub mod clock;
+pub mod domain;
+pub mod mint;
+pub mod random;
+pub mod registry;
+pub mod tasks;

@@ -1,0 +1,3 @@
+//! The registry: what the files of `registry.d` say. Pure.
+
+pub mod snapshot;

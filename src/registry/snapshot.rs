@@ -1,0 +1,136 @@
+//! The registry as requests see it: resolved, immutable, shared. Pure.
+//!
+//! **Invariant:** everything in a snapshot has passed `check`: each reference is resolved, each
+//! name is well-formed, each lifetime keeps to the policy.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::domain::{
+    Algorithm, ClientId, CommitId, CredentialId, Digest, Lifetime, Owner, ResourceIdentifier,
+    ResourceName, ScopeName, SecretVerifier, UnixSeconds,
+};
+
+/// One whole registry, as `check` accepted it.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The clients by id.
+    pub clients: HashMap<ClientId, Arc<Client>>,
+    /// The resources by the name of their table.
+    pub resources: HashMap<ResourceName, Arc<Resource>>,
+    /// The same resources by the identifier that requests send.
+    pub by_identifier: HashMap<ResourceIdentifier, Arc<Resource>>,
+    /// The policy, with a default for what `[policy]` leaves out.
+    pub policy: Policy,
+    /// SHA-256 over the canonical content: not over file names, layout or comments.
+    pub digest: Digest,
+}
+
+/// A protected resource (RFC 8707): an API that tokens are for.
+#[derive(Debug, PartialEq)]
+pub struct Resource {
+    /// The name of its table.
+    pub name: ResourceName,
+    /// What a client sends as `resource` and a token names as `aud`.
+    pub identifier: ResourceIdentifier,
+    /// The name for people.
+    pub title: String,
+    /// Who answers for it.
+    pub owner: Option<Owner>,
+    /// How long tokens for it live, at most the policy's `max_token_lifetime`.
+    pub token_lifetime: Lifetime,
+    /// What its tokens are signed with; `None` for the first ring of `grantd.toml`.
+    pub algorithm: Option<Algorithm>,
+    /// Its scopes with their descriptions, in the order of their names.
+    pub scopes: Vec<(ScopeName, String)>,
+    /// Claims that each of its tokens carries; never a registered or reserved name.
+    pub claims: serde_json::Map<String, serde_json::Value>,
+}
+
+/// A client (RFC 6749 section 2): a machine that asks for tokens.
+#[derive(Debug, PartialEq)]
+pub struct Client {
+    /// Its id: the name of its table.
+    pub id: ClientId,
+    /// The name for people.
+    pub title: String,
+    /// Who answers for it.
+    pub owner: Option<Owner>,
+    /// Whether it is switched off.
+    pub disabled: bool,
+    /// The first moment from which it may do nothing any more.
+    pub expires: Option<UnixSeconds>,
+    /// A lifetime of its tokens, shorter than the resource's.
+    pub token_lifetime: Option<Lifetime>,
+    /// What it may ask for, a resource once, in the order of the resources' names.
+    pub grants: Vec<ResourceGrant>,
+    /// Which of `grants` a request without `resource` means: `default_resource`, or the only one.
+    pub default_grant: Option<usize>,
+    /// Its generated secrets.
+    pub secrets: Vec<StoredSecret>,
+    /// Claims that each of its tokens carries; never a registered or reserved name.
+    pub claims: serde_json::Map<String, serde_json::Value>,
+}
+
+/// What a client may ask for on one resource.
+#[derive(Debug, PartialEq)]
+pub struct ResourceGrant {
+    /// The resource.
+    pub resource: Arc<Resource>,
+    /// The scopes, in the order of their names; never empty unless the resource has none.
+    pub scopes: Vec<ScopeName>,
+    /// The same scopes as a token's `scope` claim spells them: separated by single spaces.
+    pub scope: Arc<str>,
+}
+
+/// A generated secret of a client, by its verifier.
+#[derive(Debug, PartialEq)]
+pub struct StoredSecret {
+    /// Which credential this is, for events and status.
+    pub id: CredentialId,
+    /// The hash that a presented secret must have.
+    pub verifier: SecretVerifier,
+    /// What people call it.
+    pub label: Option<String>,
+    /// When it was made.
+    pub created: Option<UnixSeconds>,
+    /// The first moment at which it may be used.
+    pub not_before: Option<UnixSeconds>,
+    /// The first moment from which on it may not be used.
+    pub expires: Option<UnixSeconds>,
+}
+
+/// The rules above all files: `[policy]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    /// Longest lifetime of a token.
+    pub max_token_lifetime: Lifetime,
+    /// Longest life of a secret, from `created` to `expires`; `None` for no limit.
+    pub max_secret_lifetime: Option<Lifetime>,
+    /// Whether each client and resource must name its owner.
+    pub require_owner: bool,
+}
+
+/// A snapshot with its place in time: what is being served.
+#[derive(Clone, Debug)]
+pub struct Served {
+    /// The registry itself.
+    pub snapshot: Arc<Snapshot>,
+    /// Counts the registries that this state directory has served, from 1.
+    pub generation: u64,
+    /// The git commit, when the folder is a git work tree.
+    pub commit: Option<CommitId>,
+    /// When it was published.
+    pub since: UnixSeconds,
+}
+
+impl Client {
+    /// The grant on this resource, if there is one.
+    #[must_use]
+    pub fn grant_on(&self, resource: &ResourceName) -> Option<&ResourceGrant> {
+        self.grants
+            .binary_search_by(|grant| grant.resource.name.cmp(resource))
+            .ok()
+            .and_then(|at| self.grants.get(at))
+    }
+}

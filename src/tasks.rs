@@ -1,0 +1,187 @@
+//! The only place that starts a task or a thread. Touches: process.
+//!
+//! **Invariant:** each has a name, and its end is noticed: one that ends while the daemon is not
+//! stopping stops the daemon, drained, with a failing exit code. What a panic of a debug build
+//! unwinds is such an end; a release build aborts.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Most reports of ended tasks that wait to be read: one is enough to stop the daemon.
+const MAX_REPORTS: usize = 16;
+
+/// Starts tasks and threads and watches over them. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Tasks {
+    handle: Handle,
+    tracker: TaskTracker,
+    threads: Arc<Mutex<Vec<thread::JoinHandle<()>>>>,
+    stopping: CancellationToken,
+    ended: mpsc::Sender<&'static str>,
+}
+
+/// The receiving end: names of tasks that ended early.
+#[derive(Debug)]
+pub struct Ended(mpsc::Receiver<&'static str>);
+
+/// A thread could not be started.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot start the thread {name}")]
+pub struct ThreadError {
+    name: &'static str,
+    source: std::io::Error,
+}
+
+/// The runtime on which everything asynchronous runs.
+///
+/// # Errors
+/// The system refuses a thread or an epoll descriptor.
+pub fn runtime(workers: usize) -> std::io::Result<Runtime> {
+    Builder::new_multi_thread()
+        .worker_threads(workers.max(1))
+        .thread_name("grantd-worker")
+        .enable_all()
+        .build()
+}
+
+impl Tasks {
+    /// A watch over the tasks on this runtime.
+    #[must_use]
+    pub fn new(handle: Handle) -> (Self, Ended) {
+        let (ended, reports) = mpsc::channel(MAX_REPORTS);
+        let tasks = Self {
+            handle,
+            tracker: TaskTracker::new(),
+            threads: Arc::default(),
+            stopping: CancellationToken::new(),
+            ended,
+        };
+        (tasks, Ended(reports))
+    }
+
+    /// Starts a task that should live as long as the daemon.
+    pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let guard = EndGuard::new(self, name);
+        #[expect(clippy::disallowed_methods, reason = "the one place")]
+        self.tracker.spawn_on(
+            async move {
+                let _guard = guard;
+                task.await;
+            },
+            &self.handle,
+        );
+    }
+
+    /// Starts a short task, one of many, whose end is no news: a connection.
+    pub fn spawn_short(&self, task: impl Future<Output = ()> + Send + 'static) {
+        #[expect(clippy::disallowed_methods, reason = "the one place")]
+        self.tracker.spawn_on(task, &self.handle);
+    }
+
+    /// Starts a thread that should live as long as the daemon.
+    ///
+    /// # Errors
+    /// [`ThreadError`] when the system refuses.
+    pub fn thread(
+        &self,
+        name: &'static str,
+        body: impl FnOnce() + Send + 'static,
+    ) -> Result<(), ThreadError> {
+        let guard = EndGuard::new(self, name);
+        #[expect(clippy::disallowed_methods, reason = "the one place")]
+        let thread = thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || {
+                let _guard = guard;
+                body();
+            })
+            .map_err(|source| ThreadError { name, source })?;
+        if let Ok(mut threads) = self.threads.lock() {
+            threads.push(thread);
+        }
+        Ok(())
+    }
+
+    /// Runs work that blocks (a scan of a folder, an fsync) away from the runtime's workers.
+    /// `None` when it panicked or the runtime is going down.
+    pub async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        #[expect(clippy::disallowed_methods, reason = "the one place")]
+        self.handle.spawn_blocking(work).await.ok()
+    }
+
+    /// Says that from now on an end is expected.
+    pub fn stop(&self) {
+        self.stopping.cancel();
+    }
+
+    /// Cancelled once [`Tasks::stop`] was called: what long loops select on.
+    #[must_use]
+    pub fn stopping(&self) -> CancellationToken {
+        self.stopping.clone()
+    }
+
+    /// Waits until all tasks have ended, at most this long. Whether they have.
+    pub async fn ended_within(&self, limit: Duration) -> bool {
+        self.tracker.close();
+        tokio::time::timeout(limit, self.tracker.wait())
+            .await
+            .is_ok()
+    }
+
+    /// Joins the threads, which must have been told to end.
+    pub fn join_threads(&self) {
+        let threads = self
+            .threads
+            .lock()
+            .map(|mut threads| std::mem::take(&mut *threads))
+            .unwrap_or_default();
+        for thread in threads {
+            drop(thread.join());
+        }
+    }
+}
+
+impl Ended {
+    /// Waits for the first task or thread that ends early; its name.
+    pub async fn first(&mut self) -> &'static str {
+        match self.0.recv().await {
+            Some(name) => name,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+struct EndGuard {
+    name: &'static str,
+    stopping: CancellationToken,
+    ended: mpsc::Sender<&'static str>,
+}
+
+impl EndGuard {
+    fn new(tasks: &Tasks, name: &'static str) -> Self {
+        Self {
+            name,
+            stopping: tasks.stopping.clone(),
+            ended: tasks.ended.clone(),
+        }
+    }
+}
+
+impl Drop for EndGuard {
+    fn drop(&mut self) {
+        if !self.stopping.is_cancelled() {
+            // A full channel already holds a reason to stop.
+            let _full = self.ended.try_send(self.name);
+        }
+    }
+}

@@ -27,5 +27,6 @@ pub use resource::{InvalidIdentifier, Issuer, MAX_IDENTIFIER, ResourceIdentifier
 pub use scope::{InvalidScope, MAX_SCOPE, MAX_SCOPES, ScopeName, split_scope};
 pub use secret::{
     ClientSecret, GeneratedSecret, InvalidVerifier, SECRET_PREFIX, Secret, SecretVerifier,
+    looks_like_secret,
 };
 pub use time::{InvalidLifetime, InvalidMoment, Lifetime, UnixMillis, UnixSeconds};

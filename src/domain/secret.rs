@@ -212,7 +212,8 @@ fn has_generated_form(text: &str) -> bool {
 
 /// Whether a text that stands where a name should has the look of a secret, a token or a hash:
 /// it contains the prefix of one, or a long run of letters and digits mixed.
-pub(super) fn looks_like_secret(text: &str) -> bool {
+#[must_use]
+pub fn looks_like_secret(text: &str) -> bool {
     let run_is_random = |run: &str| {
         run.len() >= SECRET_RUN
             && run.bytes().any(|byte| byte.is_ascii_digit())

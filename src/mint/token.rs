@@ -43,6 +43,12 @@ impl SignedToken {
         Self { compact, facts }
     }
 
+    /// A token that nobody signed, for tests of the stages behind `mint`.
+    #[cfg(test)]
+    pub(crate) fn unsigned(facts: TokenFacts) -> Self {
+        Self::new(format!("unsigned.{}", facts.id), facts)
+    }
+
     /// What may be known of the token.
     #[must_use]
     pub const fn facts(&self) -> &TokenFacts {

@@ -7,6 +7,13 @@ use crate::domain::TokenId;
 /// ```compile_fail,E0451
 /// let forged = grantd::audit::Receipt { sequence: 1, token: None };
 /// ```
+/// ```compile_fail,E0624
+/// let forged = grantd::audit::Receipt::new(1, None);
+/// ```
+/// A receipt can't be kept and used for another token:
+/// ```compile_fail,E0599
+/// fn copy(receipt: &grantd::audit::Receipt) -> grantd::audit::Receipt { receipt.clone() }
+/// ```
 #[derive(Debug)]
 pub struct Receipt {
     sequence: u64,

@@ -1,0 +1,394 @@
+//! The events that are not about one request: registry, keys, the daemon itself. Pure.
+
+use super::json::Object;
+use super::token::{fill_registry, moment, registry};
+use super::{Envelope, EventKind, Outside, head};
+use crate::audit::chain::{Lineage, Tip};
+use crate::audit::decision::RegistryRef;
+use crate::domain::{Algorithm, CommitId, Digest, KeyId, UnixMillis, UnixSeconds};
+
+/// Most problems of a refused registry that its event names; it counts the rest. So an event stays
+/// below half of a line, however long the texts are once escaped.
+pub const MAX_PROBLEMS: usize = 16;
+
+/// An event that [`crate::audit::Journal::control`] records.
+#[derive(Clone, Debug)]
+pub enum ControlEvent {
+    /// `registry.applied`
+    RegistryApplied(RegistryApplied),
+    /// `registry.rejected`
+    RegistryRejected(RegistryRejected),
+    /// `key.*`
+    Key(KeyEvent),
+    /// `daemon.clock_stepped`
+    ClockStepped {
+        /// What the clock should have said, by the time since boot.
+        expected: UnixMillis,
+        /// What it said.
+        found: UnixMillis,
+    },
+}
+
+/// A registry that is served from now on.
+#[derive(Clone, Debug)]
+pub struct RegistryApplied {
+    /// The registry.
+    pub registry: RegistryRef,
+    /// The digest of the one before; `None` for the first since the start.
+    pub previous: Option<Digest>,
+    /// What it holds.
+    pub totals: ObjectCounts,
+    /// How its clients differ from those before.
+    pub clients: Counts,
+    /// How its resources differ from those before.
+    pub resources: Counts,
+    /// Whether `[policy]` differs.
+    pub policy_changed: bool,
+}
+
+/// How many objects a registry has.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ObjectCounts {
+    /// Its clients.
+    pub clients: u64,
+    /// Its resources.
+    pub resources: u64,
+}
+
+/// How many objects of a kind differ between two registries.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counts {
+    /// New ones.
+    pub added: u64,
+    /// Ones with another content.
+    pub changed: u64,
+    /// Ones that are gone.
+    pub removed: u64,
+}
+
+/// A registry that was not accepted.
+#[derive(Clone, Debug)]
+pub struct RegistryRejected {
+    /// The commit of the refused folder, when it is a git work tree.
+    pub commit: Option<CommitId>,
+    /// How many problems there are.
+    pub total: u64,
+    /// The first of them; those beyond [`MAX_PROBLEMS`] are left out.
+    pub problems: Vec<Location>,
+    /// The registry that is served on.
+    pub serving: Option<RegistryRef>,
+}
+
+/// A problem of a registry file.
+#[derive(Clone, Debug)]
+pub struct Location {
+    /// The file, below the registry folder.
+    pub file: Outside,
+    /// The line, from 1; 0 for the file as a whole.
+    pub line: u64,
+    /// The column, from 1; 0 for the line as a whole.
+    pub column: u64,
+    /// What is wrong, without the marked line.
+    pub what: Outside,
+}
+
+/// A step in a signing key's life.
+#[derive(Clone, Debug)]
+pub struct KeyEvent {
+    /// The key.
+    pub key: KeyId,
+    /// What it signs with.
+    pub algorithm: Algorithm,
+    /// The step.
+    pub step: KeyStep,
+}
+
+/// The steps of a key's life.
+#[derive(Clone, Debug)]
+pub enum KeyStep {
+    /// `key.created`
+    Created,
+    /// `key.published`
+    Published {
+        /// The first moment at which it may sign.
+        signs_from: UnixSeconds,
+    },
+    /// `key.activated`
+    Activated {
+        /// The key that signed before.
+        previous: Option<KeyId>,
+    },
+    /// `key.retired`
+    Retired {
+        /// Until when it stays published.
+        published_until: UnixSeconds,
+    },
+    /// `key.removed`
+    Removed,
+    /// `key.compromised`
+    Compromised {
+        /// The key that signs at once in its place.
+        successor: Option<KeyId>,
+        /// Whether the successor had been published for its whole lead.
+        lead_passed: bool,
+    },
+}
+
+/// Why a lineage is renewed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RenewalCause {
+    /// The stream holds lines of this chain that the journal does not: a restored or cloned disk.
+    StreamAhead,
+    /// The stream's last message for this instance is none of the journal's lines.
+    StreamForeign,
+    /// An operator asked for it.
+    Operator,
+}
+
+/// The facts of a renewal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LineageRenewal {
+    /// Why.
+    pub cause: RenewalCause,
+    /// The sequence (of a line) that the stream's last message has.
+    pub stream_head_sequence: Option<u64>,
+    /// The SHA-256 of the stream's last message, or the hash of its line.
+    pub stream_head: Option<Digest>,
+}
+
+/// Why a daemon stops cleanly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopCause {
+    /// It was told to, by a signal or by its service manager.
+    Signal,
+    /// A task or thread ended early.
+    TaskEnded(&'static str),
+}
+
+/// What was moved aside at a start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalRecovered {
+    /// The segment, by its file name.
+    pub segment: String,
+    /// Where in it the valid lines ended, in bytes.
+    pub offset: u64,
+    /// How many bytes were moved.
+    pub bytes: u64,
+    /// The file that they were moved to, below the journal's folder.
+    pub moved_to: String,
+    /// The last sequence that stands.
+    pub kept_until: u64,
+}
+
+/// What `daemon.started` says.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::audit) struct Started<'a> {
+    /// The program's version.
+    pub version: &'a str,
+    /// How the daemon before ended; `None` when there was none.
+    pub previous_stop_clean: Option<bool>,
+    /// The last sequence of the daemon before.
+    pub previous_sequence: u64,
+    /// What was moved aside.
+    pub recovered: Option<&'a JournalRecovered>,
+}
+
+impl ControlEvent {
+    /// Which event it is.
+    #[must_use]
+    pub const fn kind(&self) -> EventKind {
+        match self {
+            Self::RegistryApplied(_) => EventKind::RegistryApplied,
+            Self::RegistryRejected(_) => EventKind::RegistryRejected,
+            Self::Key(event) => event.step.kind(),
+            Self::ClockStepped { .. } => EventKind::DaemonClockStepped,
+        }
+    }
+
+    /// The head of its line.
+    pub(in crate::audit) fn head(&self, envelope: &Envelope<'_>) -> Vec<u8> {
+        let kind = self.kind();
+        match self {
+            Self::RegistryApplied(event) => head(envelope, kind, None, |data| event.fill(data)),
+            Self::RegistryRejected(event) => head(envelope, kind, None, |data| event.fill(data)),
+            Self::Key(event) => head(envelope, kind, Some(event.key.as_str()), |data| {
+                event.fill(data);
+            }),
+            Self::ClockStepped { expected, found } => head(envelope, kind, None, |data| {
+                moment(data, "expected", *expected);
+                moment(data, "found", *found);
+                data.truth("forward", found > expected);
+                data.number("step_millis", found.get().abs_diff(expected.get()));
+            }),
+        }
+    }
+}
+
+impl KeyStep {
+    const fn kind(&self) -> EventKind {
+        match self {
+            Self::Created => EventKind::KeyCreated,
+            Self::Published { .. } => EventKind::KeyPublished,
+            Self::Activated { .. } => EventKind::KeyActivated,
+            Self::Retired { .. } => EventKind::KeyRetired,
+            Self::Removed => EventKind::KeyRemoved,
+            Self::Compromised { .. } => EventKind::KeyCompromised,
+        }
+    }
+}
+
+impl KeyEvent {
+    fn fill(&self, data: &mut Object<'_>) {
+        data.text("kid", self.key.as_str());
+        data.plain("alg", self.algorithm.name().as_bytes());
+        match &self.step {
+            KeyStep::Created | KeyStep::Removed => {}
+            KeyStep::Published { signs_from } => {
+                data.plain("signs_from", signs_from.to_rfc3339().as_bytes());
+            }
+            KeyStep::Activated { previous } => {
+                data.optional("previous_kid", previous.as_ref().map(KeyId::as_str));
+            }
+            KeyStep::Retired { published_until } => {
+                data.plain("published_until", published_until.to_rfc3339().as_bytes());
+            }
+            KeyStep::Compromised {
+                successor,
+                lead_passed,
+            } => {
+                data.optional("successor_kid", successor.as_ref().map(KeyId::as_str));
+                data.truth("lead_passed", *lead_passed);
+            }
+        }
+    }
+}
+
+impl RegistryApplied {
+    fn fill(&self, data: &mut Object<'_>) {
+        data.object("registry", |object| fill_registry(object, &self.registry));
+        if let Some(previous) = &self.previous {
+            data.plain("previous_digest", previous.to_string().as_bytes());
+        }
+        data.number("clients_total", self.totals.clients);
+        data.number("resources_total", self.totals.resources);
+        data.object("clients", |object| self.clients.fill(object));
+        data.object("resources", |object| self.resources.fill(object));
+        data.truth("policy_changed", self.policy_changed);
+    }
+}
+
+impl Counts {
+    fn fill(self, object: &mut Object<'_>) {
+        object.number("added", self.added);
+        object.number("changed", self.changed);
+        object.number("removed", self.removed);
+    }
+}
+
+impl RegistryRejected {
+    fn fill(&self, data: &mut Object<'_>) {
+        data.optional("commit", self.commit.as_ref().map(CommitId::as_str));
+        data.number("problems_total", self.total);
+        let first = self.problems.iter().take(MAX_PROBLEMS);
+        data.list("problems", first, |object, problem| {
+            object.text("file", problem.file.as_str());
+            object.number("line", problem.line);
+            object.number("column", problem.column);
+            object.text("what", problem.what.as_str());
+        });
+        // What is served on, under the name that every event has for it.
+        registry(data, self.serving.as_ref());
+    }
+}
+
+impl RenewalCause {
+    /// The cause as events spell it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::StreamAhead => "stream_ahead",
+            Self::StreamForeign => "stream_foreign",
+            Self::Operator => "operator",
+        }
+    }
+}
+
+impl JournalRecovered {
+    fn fill(&self, data: &mut Object<'_>) {
+        data.text("segment", Outside::cut(&self.segment).as_str());
+        data.number("offset", self.offset);
+        data.number("bytes", self.bytes);
+        data.text("moved_to", Outside::cut(&self.moved_to).as_str());
+        data.number("kept_until", self.kept_until);
+    }
+
+    /// `daemon.journal_recovered`
+    pub(in crate::audit) fn head(&self, envelope: &Envelope<'_>) -> Vec<u8> {
+        let kind = EventKind::DaemonJournalRecovered;
+        head(envelope, kind, None, |data| self.fill(data))
+    }
+}
+
+impl StopCause {
+    /// `daemon.stopped`: the last line of a daemon that stopped cleanly.
+    pub(in crate::audit) fn head(self, envelope: &Envelope<'_>) -> Vec<u8> {
+        head(
+            envelope,
+            EventKind::DaemonStopped,
+            None,
+            |data| match self {
+                Self::Signal => data.plain("cause", b"signal"),
+                Self::TaskEnded(name) => {
+                    data.plain("cause", b"task_ended");
+                    data.text("task", Outside::cut(name).as_str());
+                }
+            },
+        )
+    }
+}
+
+/// `daemon.started`
+pub(in crate::audit) fn daemon_started(envelope: &Envelope<'_>, started: &Started<'_>) -> Vec<u8> {
+    head(envelope, EventKind::DaemonStarted, None, |data| {
+        data.text("version", Outside::cut(started.version).as_str());
+        let stop: &[u8] = match started.previous_stop_clean {
+            None => b"none",
+            Some(true) => b"clean",
+            Some(false) => b"unclean",
+        };
+        data.plain("previous_stop", stop);
+        data.number("previous_sequence", started.previous_sequence);
+        if let Some(recovered) = started.recovered {
+            data.object("moved_aside", |object| recovered.fill(object));
+        }
+    })
+}
+
+/// `daemon.lineage_started`: the first line of a journal.
+pub(in crate::audit) fn lineage_started(envelope: &Envelope<'_>, lineage: Lineage) -> Vec<u8> {
+    head(envelope, EventKind::DaemonLineageStarted, None, |data| {
+        data.plain("new_lineage", &lineage.to_hex());
+    })
+}
+
+/// `daemon.lineage_renewed`: the first line of a new lineage, after `old`.
+pub(in crate::audit) fn lineage_renewed(
+    envelope: &Envelope<'_>,
+    renewal: &LineageRenewal,
+    old: &Tip,
+    new: Lineage,
+) -> Vec<u8> {
+    head(envelope, EventKind::DaemonLineageRenewed, None, |data| {
+        data.plain("cause", renewal.cause.name().as_bytes());
+        data.plain("old_lineage", &old.lineage.to_hex());
+        data.number("old_sequence", old.sequence);
+        data.plain("old_head", old.hash.to_string().as_bytes());
+        data.plain("new_lineage", &new.to_hex());
+        if let Some(sequence) = renewal.stream_head_sequence {
+            data.number("stream_head_sequence", sequence);
+        }
+        if let Some(head) = &renewal.stream_head {
+            data.plain("stream_head", head.to_string().as_bytes());
+        }
+    })
+}

@@ -3,6 +3,10 @@
 //! Results go to stdout, words for people to stderr. Exit codes are stable: 0 done, 1 failed,
 //! 2 wrong usage, 3 refused by `check`.
 
+mod check;
+mod client;
+mod secret;
+
 use std::io::Write;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -17,7 +21,16 @@ pub struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    /// Checks a registry folder.
+    Check(check::Args),
+    /// Makes clients.
+    #[command(subcommand)]
+    Client(client::Command),
+    /// Makes secrets.
+    #[command(subcommand)]
+    Secret(secret::Command),
+}
 
 /// How a result is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -52,6 +65,10 @@ pub struct Io<'a> {
 }
 
 /// Runs what the arguments say.
-pub fn run(cli: &Cli, _io: &mut Io<'_>) -> Exit {
-    match cli.command {}
+pub fn run(cli: &Cli, io: &mut Io<'_>) -> Exit {
+    match &cli.command {
+        Command::Check(args) => check::run(args, io),
+        Command::Client(command) => client::run(command, io),
+        Command::Secret(command) => secret::run(command, io),
+    }
 }

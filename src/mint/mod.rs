@@ -45,9 +45,19 @@ pub fn sign(
         expires: now.plus(lifetime(grant, signer, now)?),
     };
     let input = claims::signing_input(&facts, issuer, grant);
-    jws::compact(&signer.key, input)
+    let compact = jws::compact(&signer.key, input, is_sampled(id));
+    compact
         .map(|compact| SignedToken::new(compact, facts))
-        .ok_or(Denial::NoSigningKey)
+        .map_err(|jws::CannotSign| Denial::NoSigningKey)
+}
+
+/// One token in so many is verified before it leaves (checklist 59): a broken memory shows within
+/// seconds of load, at a hundredth of the cost of verifying each.
+const SAMPLE: u8 = 8;
+
+/// Whether a token is among those that are verified: by its random id, so that nothing is counted.
+fn is_sampled(id: TokenId) -> bool {
+    id.bits().trailing_zeros() >= u32::from(SAMPLE)
 }
 
 /// A token never outlives the publication of the key that signed it (checklist 57).

@@ -2,7 +2,7 @@
 
 use super::json::Object;
 use super::token::{fill_registry, moment, registry};
-use super::{Envelope, EventKind, Outside, head};
+use super::{Envelope, EventKind, Outside, StreamAlarm, head};
 use crate::audit::chain::{Lineage, Tip};
 use crate::audit::decision::RegistryRef;
 use crate::domain::{Algorithm, CommitId, Digest, KeyId, UnixMillis, UnixSeconds};
@@ -20,6 +20,8 @@ pub enum ControlEvent {
     RegistryRejected(RegistryRejected),
     /// `key.*`
     Key(KeyEvent),
+    /// `daemon.stream_regressed`, `daemon.stream_gap`
+    Stream(StreamAlarm),
     /// `daemon.clock_stepped`
     ClockStepped {
         /// What the clock should have said, by the time since boot.
@@ -201,6 +203,7 @@ impl ControlEvent {
             Self::RegistryApplied(_) => EventKind::RegistryApplied,
             Self::RegistryRejected(_) => EventKind::RegistryRejected,
             Self::Key(event) => event.step.kind(),
+            Self::Stream(alarm) => alarm.kind(),
             Self::ClockStepped { .. } => EventKind::DaemonClockStepped,
         }
     }
@@ -214,6 +217,7 @@ impl ControlEvent {
             Self::Key(event) => head(envelope, kind, Some(event.key.as_str()), |data| {
                 event.fill(data);
             }),
+            Self::Stream(alarm) => alarm.head(envelope),
             Self::ClockStepped { expected, found } => head(envelope, kind, None, |data| {
                 moment(data, "expected", *expected);
                 moment(data, "found", *found);

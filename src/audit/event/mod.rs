@@ -11,6 +11,7 @@
 mod control;
 mod json;
 mod outside;
+mod stream;
 mod token;
 
 pub use control::{
@@ -19,6 +20,7 @@ pub use control::{
 };
 pub(super) use control::{Started, daemon_started, lineage_renewed, lineage_started};
 pub use outside::{MAX_OUTSIDE, Outside};
+pub use stream::StreamAlarm;
 pub(super) use token::{denied, denied_summary, issued};
 
 use super::chain::TAIL;
@@ -65,13 +67,17 @@ pub enum EventKind {
     DaemonClockStepped,
     /// The end of the journal was not whole, and was repaired.
     DaemonJournalRecovered,
+    /// The stream forgot lines that it had confirmed, or is another one than before.
+    DaemonStreamRegressed,
+    /// Lines are in neither the journal nor the stream.
+    DaemonStreamGap,
     /// A signed statement of the chain's end. Nothing writes it yet.
     Checkpoint,
 }
 
 impl EventKind {
     /// Every kind, in the order of their declaration.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::TokenIssued,
         Self::TokenDenied,
         Self::TokenDeniedSummary,
@@ -89,6 +95,8 @@ impl EventKind {
         Self::DaemonLineageRenewed,
         Self::DaemonClockStepped,
         Self::DaemonJournalRecovered,
+        Self::DaemonStreamRegressed,
+        Self::DaemonStreamGap,
         Self::Checkpoint,
     ];
 
@@ -113,6 +121,8 @@ impl EventKind {
             Self::DaemonLineageRenewed => "daemon.lineage_renewed",
             Self::DaemonClockStepped => "daemon.clock_stepped",
             Self::DaemonJournalRecovered => "daemon.journal_recovered",
+            Self::DaemonStreamRegressed => "daemon.stream_regressed",
+            Self::DaemonStreamGap => "daemon.stream_gap",
             Self::Checkpoint => "checkpoint",
         }
     }

@@ -206,4 +206,12 @@ fn push_moment(out: &mut Vec<u8>, at: UnixMillis) -> Option<()> {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests"
+)]
+mod schemas;
+#[cfg(test)]
 mod tests;

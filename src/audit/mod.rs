@@ -39,4 +39,4 @@ pub mod journal;
 
 pub use decision::{Decision, Outcome, Recorded, RegistryRef, Trail, UsedCredential};
 pub use event::ControlEvent;
-pub use journal::{Receipt, Tail, TailError};
+pub use journal::{Journal, Receipt, Tail, TailError, Unrecorded};

@@ -14,10 +14,12 @@
 
 mod line;
 mod lineage;
+mod standing;
 mod verifier;
 
 pub use line::{Line, LineFault, Link, MAX_HEAD, MAX_LINE, TAIL, splice};
 pub use lineage::{InvalidLineage, Lineage};
+pub use standing::{Damage, Known, Standing, Why, examine};
 pub use verifier::{Finding, Step, Tip, Verifier};
 
 #[cfg(test)]

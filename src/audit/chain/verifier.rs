@@ -52,11 +52,11 @@ pub enum Finding {
         found: u64,
     },
     /// Sequences were left out.
-    #[error("lines {expected} to {} are missing", found - 1)]
+    #[error("line {found} stands where line {expected} should: lines are missing")]
     Gap {
         /// The sequence that was expected.
         expected: u64,
-        /// The sequence that was there, which is greater.
+        /// The sequence that was there.
         found: u64,
     },
     /// The line before once more, byte for byte.

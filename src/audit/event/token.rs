@@ -4,7 +4,7 @@ use super::json::Object;
 use super::{Envelope, EventKind, head};
 use crate::audit::budget::Summary;
 use crate::audit::decision::{RegistryRef, Trail};
-use crate::domain::{Denial, UnixMillis};
+use crate::domain::{ClientId, CommitId, Denial, UnixMillis};
 use crate::mint::TokenFacts;
 
 /// `token.issued`: the hot path.
@@ -32,7 +32,7 @@ pub(in crate::audit) fn issued(
 
 /// `token.denied`.
 pub(in crate::audit) fn denied(envelope: &Envelope<'_>, denial: Denial, trail: &Trail) -> Vec<u8> {
-    let client = trail.client.as_ref().map(crate::domain::ClientId::as_str);
+    let client = trail.client.as_ref().map(ClientId::as_str);
     head(envelope, EventKind::TokenDenied, client, |data| {
         request(data, trail);
         data.plain("reason", denial.reason().as_bytes());
@@ -42,7 +42,7 @@ pub(in crate::audit) fn denied(envelope: &Envelope<'_>, denial: Denial, trail: &
         data.optional("client_id", client);
         if client.is_none() {
             let unknown = trail.unknown_client.as_ref();
-            data.optional("unknown_client_id", unknown.map(|id| id.as_str()));
+            data.optional("unknown_client_id", unknown.map(ClientId::as_str));
         }
         credential(data, trail);
         asked(data, trail);
@@ -83,7 +83,7 @@ pub(super) fn registry(data: &mut Object<'_>, registry: Option<&RegistryRef>) {
 pub(super) fn fill_registry(object: &mut Object<'_>, registry: &RegistryRef) {
     object.number("generation", registry.generation);
     object.plain("digest", registry.digest.to_string().as_bytes());
-    object.optional("commit", registry.commit.as_ref().map(|id| id.as_str()));
+    object.optional("commit", registry.commit.as_ref().map(CommitId::as_str));
 }
 
 fn request(data: &mut Object<'_>, trail: &Trail) {

@@ -1,5 +1,6 @@
 //! grantd, an OAuth 2.0 token daemon for machines.
 
+pub mod admin;
 pub mod audit;
 pub mod cli;
 pub mod clock;

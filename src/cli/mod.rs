@@ -3,6 +3,8 @@
 //! Results go to stdout, words for people to stderr. Exit codes are stable: 0 done, 1 failed,
 //! 2 wrong usage, 3 refused by `check`.
 
+mod audit;
+
 use std::io::Write;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -17,7 +19,10 @@ pub struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    /// Reads, searches and verifies the audit events
+    Audit(audit::Args),
+}
 
 /// How a result is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -52,6 +57,8 @@ pub struct Io<'a> {
 }
 
 /// Runs what the arguments say.
-pub fn run(cli: &Cli, _io: &mut Io<'_>) -> Exit {
-    match cli.command {}
+pub fn run(cli: &Cli, io: &mut Io<'_>) -> Exit {
+    match &cli.command {
+        Command::Audit(args) => audit::run(args, io),
+    }
 }

@@ -6,6 +6,7 @@
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
+    unreachable_pub,
     reason = "a test ends where its sources are not as they must be"
 )]
 
@@ -34,7 +35,10 @@ fn none(findings: &[String]) {
 /// The rule must find exactly this many things, one of which says `word`.
 fn found(findings: &[String], count: usize, word: &str) {
     assert_eq!(findings.len(), count, "{findings:#?}");
-    assert!(findings.iter().any(|finding| finding.contains(word)), "{findings:#?}");
+    assert!(
+        findings.iter().any(|finding| finding.contains(word)),
+        "{findings:#?}"
+    );
 }
 
 #[test]
@@ -49,7 +53,10 @@ fn every_file_belongs_to_the_tree() {
 fn a_file_that_no_mod_reaches_is_found() {
     let house = House::of(&[("src/lib.rs", "//! Map.\nmod gone;\n")]);
     found(&house.faults, 1, "mod gone has no file");
-    let house = House::of(&[("src/lib.rs", "#[path = \"x.rs\"]\nmod a;\n"), ("src/a.rs", "")]);
+    let house = House::of(&[
+        ("src/lib.rs", "#[path = \"x.rs\"]\nmod a;\n"),
+        ("src/a.rs", ""),
+    ]);
     found(&rules::detours(&house), 1, "#[path]");
 }
 
@@ -77,9 +84,15 @@ fn an_import_against_the_flow_is_found_in_every_spelling() {
         let house = House::of(&[
             ("src/domain/mod.rs", "pub struct Word;"),
             ("src/grant/mod.rs", spelling),
-            ("src/mint/mod.rs", "pub struct SignedToken; pub fn sign() {}"),
+            (
+                "src/mint/mod.rs",
+                "pub struct SignedToken; pub fn sign() {}",
+            ),
             ("src/random.rs", ""),
-            ("src/lib.rs", "pub mod domain; pub mod grant; pub mod mint; pub mod random; pub mod shelf { pub use crate::mint::sign; }"),
+            (
+                "src/lib.rs",
+                "pub mod domain; pub mod grant; pub mod mint; pub mod random; pub mod shelf { pub use crate::mint::sign; }",
+            ),
         ]);
         let findings: Vec<_> = rules::order(&house)
             .into_iter()
@@ -94,7 +107,10 @@ fn imports_along_the_flow_and_in_tests_are_no_finding() {
     let house = House::of(&[
         ("src/domain/mod.rs", "mod ids; pub use ids::Id;"),
         ("src/domain/ids.rs", "pub struct Id;"),
-        ("src/grant/mod.rs", "use crate::domain::Id; pub struct Grant(Id);"),
+        (
+            "src/grant/mod.rs",
+            "use crate::domain::Id; pub struct Grant(Id);",
+        ),
         (
             "src/mint/mod.rs",
             "use crate::grant::Grant;\n#[cfg(test)] mod tests { use crate::audit::Journal; }",
@@ -198,8 +214,14 @@ fn a_pure_file_that_touches_is_found_in_every_spelling() {
         let text = format!("//! Grants. Pure.\n{body}\n");
         let house = House::of(&[
             ("src/grant/mod.rs", text.as_str()),
-            ("src/clock.rs", "//! Time. Touches: clock.\npub struct Clock;"),
-            ("src/domain/mod.rs", "//! Words. Pure.\npub use crate::clock::Clock;"),
+            (
+                "src/clock.rs",
+                "//! Time. Touches: clock.\npub struct Clock;",
+            ),
+            (
+                "src/domain/mod.rs",
+                "//! Words. Pure.\npub use crate::clock::Clock;",
+            ),
         ]);
         let findings: Vec<_> = rules::purity(&house)
             .into_iter()
@@ -208,7 +230,10 @@ fn a_pure_file_that_touches_is_found_in_every_spelling() {
         assert!(!findings.is_empty(), "not found: {body}");
     }
     let harmless = "//! Grants. Pure.\nuse std::net::IpAddr; use std::time::Duration;\n";
-    none(&rules::purity(&House::of(&[("src/grant/mod.rs", harmless)])));
+    none(&rules::purity(&House::of(&[(
+        "src/grant/mod.rs",
+        harmless,
+    )])));
 }
 
 #[test]
@@ -248,9 +273,18 @@ fn serde_fills_the_types_of_files_only() {
 #[test]
 fn a_type_that_serde_fills_elsewhere_is_found() {
     let house = House::of(&[
-        ("src/domain/mod.rs", "#[derive(Debug, serde::Deserialize)] struct A;"),
-        ("src/registry/file/mod.rs", "#[derive(Deserialize)] struct A;"),
-        ("src/grant/mod.rs", "impl<'de> serde::Deserialize<'de> for B {}"),
+        (
+            "src/domain/mod.rs",
+            "#[derive(Debug, serde::Deserialize)] struct A;",
+        ),
+        (
+            "src/registry/file/mod.rs",
+            "#[derive(Deserialize)] struct A;",
+        ),
+        (
+            "src/grant/mod.rs",
+            "impl<'de> serde::Deserialize<'de> for B {}",
+        ),
     ]);
     found(&rules::deserialize(&house), 2, "src/grant/mod.rs:1");
 }
@@ -267,14 +301,20 @@ fn a_long_file_and_a_long_function_are_found() {
     let function = format!("fn long() {{\n{body}}}\n");
     let excused = format!("#[expect(clippy::too_many_lines, reason = \"table\")]\n{function}");
     let commented = format!("fn short() {{\n{}}}\n", "    // why\n\n".repeat(61));
-    let tested = format!("#[cfg(test)]\nmod tests {{\n{}}}\n", "    fn a() {}\n".repeat(501));
+    let tested = format!(
+        "#[cfg(test)]\nmod tests {{\n{}}}\n",
+        "    fn a() {}\n".repeat(501)
+    );
     let house = House::of(&[
         ("src/domain/a.rs", file.as_str()),
         ("src/domain/b.rs", function.as_str()),
         ("src/domain/c.rs", excused.as_str()),
         ("src/domain/d.rs", commented.as_str()),
         ("src/domain/e.rs", tested.as_str()),
-        ("src/domain/f.rs", "fn many(a: u8, b: u8, c: u8, d: u8, e: u8, f: u8) {}"),
+        (
+            "src/domain/f.rs",
+            "fn many(a: u8, b: u8, c: u8, d: u8, e: u8, f: u8) {}",
+        ),
     ]);
     let findings = rules::sizes(&house);
     found(&findings, 3, "src/domain/a.rs");

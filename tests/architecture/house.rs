@@ -71,7 +71,9 @@ impl House {
             .collect();
         let missing: Vec<_> = texts.keys().flat_map(|file| parents(file)).collect();
         for (parent, child) in missing {
-            let text = texts.entry(parent).or_insert_with(|| "//! Pure.\n".to_owned());
+            let text = texts
+                .entry(parent)
+                .or_insert_with(|| "//! Pure.\n".to_owned());
             if !text.contains(&format!("mod {child};")) {
                 text.push_str(&format!("pub mod {child};\n"));
             }
@@ -86,7 +88,10 @@ impl House {
             modules: BTreeMap::new(),
         };
         let mut reached = BTreeSet::new();
-        for (root, module) in [("src/lib.rs", &[][..]), ("src/main.rs", &["main".to_owned()][..])] {
+        for (root, module) in [
+            ("src/lib.rs", &[][..]),
+            ("src/main.rs", &["main".to_owned()][..]),
+        ] {
             if texts.contains_key(root) {
                 house.enter(texts, root, module, &mut reached);
             }
@@ -116,15 +121,24 @@ impl House {
         let facts = walk(&ast, module);
         let folder = folder_of(file);
         for child in &facts.children {
-            let candidates = [format!("{folder}/{child}.rs"), format!("{folder}/{child}/mod.rs")];
+            let candidates = [
+                format!("{folder}/{child}.rs"),
+                format!("{folder}/{child}/mod.rs"),
+            ];
             let path = module_path(module, child);
-            match candidates.iter().find(|candidate| texts.contains_key(*candidate)) {
+            match candidates
+                .iter()
+                .find(|candidate| texts.contains_key(*candidate))
+            {
                 Some(found) => self.enter(texts, found, &path, reached),
                 None => self.faults.push(format!("{file}: mod {child} has no file")),
             }
         }
         for child in &facts.test_children {
-            for candidate in [format!("{folder}/{child}.rs"), format!("{folder}/{child}/mod.rs")] {
+            for candidate in [
+                format!("{folder}/{child}.rs"),
+                format!("{folder}/{child}/mod.rs"),
+            ] {
                 mark_tests(texts, &candidate, reached);
             }
         }
@@ -133,7 +147,9 @@ impl House {
             if import.is_glob {
                 entry.globs.push(import.path.clone());
             } else {
-                entry.exports.insert(import.name.clone(), import.path.clone());
+                entry
+                    .exports
+                    .insert(import.name.clone(), import.path.clone());
             }
         }
         for (module, name) in &facts.defined {
@@ -219,7 +235,10 @@ impl House {
                 whole.extend(rest.iter().cloned());
                 return self.absolute(&whole, module, hops + 1);
             }
-            if self.modules.contains_key(&module_path(module, first).join("::")) {
+            if self
+                .modules
+                .contains_key(&module_path(module, first).join("::"))
+            {
                 return Some(within(&module_path(module, first)));
             }
             // A name that came by a glob; the glob's own path is not looked up that way again.
@@ -244,7 +263,9 @@ impl House {
                 continue;
             }
             let name = module.join("::");
-            let Some(known) = self.modules.get(&name) else { break };
+            let Some(known) = self.modules.get(&name) else {
+                break;
+            };
             let rest = &path[at + 1..];
             if let Some(export) = known.exports.get(segment)
                 && let Some(mut next) = self.absolute(export, &module, 0)
@@ -310,7 +331,10 @@ fn folder_of(file: &str) -> String {
 
 /// The files that must declare this file's module, each with the name that it must declare.
 fn parents(file: &str) -> Vec<(String, String)> {
-    let path = file.trim_start_matches("src/").trim_end_matches(".rs").trim_end_matches("/mod");
+    let path = file
+        .trim_start_matches("src/")
+        .trim_end_matches(".rs")
+        .trim_end_matches("/mod");
     let segments: Vec<_> = path.split('/').collect();
     if matches!(path, "lib" | "main") {
         return Vec::new();
@@ -323,15 +347,16 @@ fn parents(file: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-fn mark_tests(
-    texts: &BTreeMap<String, String>,
-    file: &str,
-    reached: &mut BTreeSet<String>,
-) {
+fn mark_tests(texts: &BTreeMap<String, String>, file: &str, reached: &mut BTreeSet<String>) {
     if texts.contains_key(file) {
         reached.insert(file.to_owned());
         let below = format!("{}/", folder_of(file));
-        reached.extend(texts.keys().filter(|other| other.starts_with(&below)).cloned());
+        reached.extend(
+            texts
+                .keys()
+                .filter(|other| other.starts_with(&below))
+                .cloned(),
+        );
     }
 }
 

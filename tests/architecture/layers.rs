@@ -11,8 +11,14 @@ pub struct Layer {
 
 /// From the words that everyone shares up to the program. A new folder must be given its line here.
 pub const LAYERS: &[Layer] = &[
-    Layer { name: "words", modules: &["domain"] },
-    Layer { name: "the one places", modules: &["clock", "random", "tasks"] },
+    Layer {
+        name: "words",
+        modules: &["domain"],
+    },
+    Layer {
+        name: "the one places",
+        modules: &["clock", "random", "tasks"],
+    },
     // Facts: what the registry and the rings say. The flow's stages take them as arguments.
     Layer {
         name: "facts",
@@ -25,30 +31,69 @@ pub const LAYERS: &[Layer] = &[
             "keys",
         ],
     },
-    Layer { name: "one world", modules: &["world"] },
+    Layer {
+        name: "one world",
+        modules: &["world"],
+    },
     // The request flow, in its order.
     Layer {
         name: "request",
         modules: &["http::token_request", "http::form", "http::basic"],
     },
-    Layer { name: "client_auth ⇄ evidence", modules: &["client_auth", "evidence"] },
-    Layer { name: "grant", modules: &["grant"] },
-    Layer { name: "mint", modules: &["mint"] },
-    Layer { name: "audit", modules: &["audit"] },
-    Layer { name: "issue", modules: &["issue"] },
+    Layer {
+        name: "client_auth ⇄ evidence",
+        modules: &["client_auth", "evidence"],
+    },
+    Layer {
+        name: "grant",
+        modules: &["grant"],
+    },
+    Layer {
+        name: "mint",
+        modules: &["mint"],
+    },
+    Layer {
+        name: "audit",
+        modules: &["audit"],
+    },
+    Layer {
+        name: "issue",
+        modules: &["issue"],
+    },
     // What changes behind the requests: the registry flow's edges and the rotation of keys, which
     // record what they do.
     Layer {
         name: "changes",
         modules: &["registry", "keys::rotate", "store"],
     },
-    Layer { name: "telemetry", modules: &["telemetry"] },
-    Layer { name: "http", modules: &["http"] },
-    Layer { name: "listener", modules: &["listener"] },
-    Layer { name: "settings", modules: &["settings"] },
-    Layer { name: "daemon", modules: &["daemon"] },
-    Layer { name: "cli", modules: &["cli"] },
-    Layer { name: "program", modules: &["main", ""] },
+    Layer {
+        name: "telemetry",
+        modules: &["telemetry"],
+    },
+    Layer {
+        name: "http",
+        modules: &["http"],
+    },
+    Layer {
+        name: "listener",
+        modules: &["listener"],
+    },
+    Layer {
+        name: "settings",
+        modules: &["settings"],
+    },
+    Layer {
+        name: "daemon",
+        modules: &["daemon"],
+    },
+    Layer {
+        name: "cli",
+        modules: &["cli"],
+    },
+    Layer {
+        name: "program",
+        modules: &["main", ""],
+    },
 ];
 
 /// An import against the order that is right all the same.
@@ -62,38 +107,51 @@ pub struct Exception {
 }
 
 /// Imports of a later stage.
-pub const UPWARD: &[Exception] = &[
-    Exception {
-        from: "mint::token",
-        to: "audit::receipt",
-        reason: "a token is revealed by a receipt only, and a receipt is private to the journal",
-    },
-];
+pub const UPWARD: &[Exception] = &[Exception {
+    from: "mint::token",
+    to: "audit::receipt",
+    reason: "a token is revealed by a receipt only, and a receipt is private to the journal",
+}];
 
 /// Imports of a file that touches something by a file that says `Pure.`: types only.
-pub const IMPURE: &[Exception] = &[
-    Exception {
-        from: "client_auth",
-        to: "evidence",
-        reason: "the types of what is needed and of what was fetched; the fetching is not called",
-    },
-];
+pub const IMPURE: &[Exception] = &[Exception {
+    from: "client_auth",
+    to: "evidence",
+    reason: "the types of what is needed and of what was fetched; the fetching is not called",
+}];
 
 /// Files that may know hyper: what turns connections into requests and answers.
 pub const KNOW_HYPER: &[&str] = &["listener", "http", "daemon"];
 
 /// The crates of that stack.
-pub const HYPER: &[&str] = &["hyper", "hyper_util", "http_body_util", "http", "http_body", "h2"];
+pub const HYPER: &[&str] = &[
+    "hyper",
+    "hyper_util",
+    "http_body_util",
+    "http",
+    "http_body",
+    "h2",
+];
 
 /// Modules that may sign: `.sign(…)` is called nowhere else.
-pub const SIGN: &[Exception] = &[
-    Exception { from: "mint::jws", to: "", reason: "tokens: the one place that signs them" },
-];
+pub const SIGN: &[Exception] = &[Exception {
+    from: "mint::jws",
+    to: "",
+    reason: "tokens: the one place that signs them",
+}];
 
 /// Modules whose types serde fills.
 pub const DESERIALIZE: &[Exception] = &[
-    Exception { from: "registry::file", to: "", reason: "the files of the registry" },
-    Exception { from: "settings::file", to: "", reason: "grantd.toml" },
+    Exception {
+        from: "registry::file",
+        to: "",
+        reason: "the files of the registry",
+    },
+    Exception {
+        from: "settings::file",
+        to: "",
+        reason: "grantd.toml",
+    },
 ];
 
 /// Modules that `design.md` calls pure, each with all below it.

@@ -11,7 +11,10 @@ pub fn detours(house: &House) -> Vec<String> {
     let mut findings = Vec::new();
     for source in &house.sources {
         for line in &source.facts.detours {
-            findings.push(format!("{}:{line}: #[path]: a module stands where its name says", source.file));
+            findings.push(format!(
+                "{}:{line}: #[path]: a module stands where its name says",
+                source.file
+            ));
         }
     }
     findings
@@ -19,7 +22,11 @@ pub fn detours(house: &House) -> Vec<String> {
 
 /// Imports against the order of [`LAYERS`].
 pub fn order(house: &House) -> Vec<String> {
-    upward(house).into_iter().filter(|(at, _)| at.is_none()).map(|(_, text)| text).collect()
+    upward(house)
+        .into_iter()
+        .filter(|(at, _)| at.is_none())
+        .map(|(_, text)| text)
+        .collect()
 }
 
 /// Every import against the order, with the exception that allows it.
@@ -28,12 +35,17 @@ fn upward(house: &House) -> Vec<(Option<usize>, String)> {
     for source in &house.sources {
         let from = source.module.join("::");
         let Some(own) = floor(&from) else {
-            let text = format!("{}: no floor in LAYERS names the module {from}", source.file);
+            let text = format!(
+                "{}: no floor in LAYERS names the module {from}",
+                source.file
+            );
             findings.push((None, text));
             continue;
         };
         for used in house.used_by(source) {
-            let Target::Inside(to) = &used.target else { continue };
+            let Target::Inside(to) = &used.target else {
+                continue;
+            };
             let Some(other) = floor(to) else { continue };
             let allowed = is_within(to, &from)
                 || is_within(&from, to)
@@ -41,7 +53,7 @@ fn upward(house: &House) -> Vec<(Option<usize>, String)> {
                 || (other == own && stage(&from) == stage(to))
                 || (other == own && LAYERS[own].name.contains('⇄'));
             // `lib.rs` declares modules only; what is defined there would be everyone's.
-            if allowed && !(to.is_empty() && !is_root(&from)) {
+            if allowed && (!to.is_empty() || is_root(&from)) {
                 continue;
             }
             let text = format!(
@@ -57,21 +69,34 @@ fn upward(house: &House) -> Vec<(Option<usize>, String)> {
 /// Exceptions that no import needs.
 pub fn idle_exceptions(house: &House) -> Vec<String> {
     let upward: Vec<_> = upward(house).into_iter().filter_map(|(at, _)| at).collect();
-    let impure: Vec<_> = impure_imports(house).into_iter().filter_map(|(at, _)| at).collect();
+    let impure: Vec<_> = impure_imports(house)
+        .into_iter()
+        .filter_map(|(at, _)| at)
+        .collect();
     let mut findings = Vec::new();
     for (name, table, used) in [("UPWARD", UPWARD, upward), ("IMPURE", IMPURE, impure)] {
         for (at, exception) in table.iter().enumerate() {
             assert!(!exception.reason.is_empty(), "an exception has a reason");
             if !used.contains(&at) {
-                findings.push(format!("{name}: {} → {}: nothing needs it", exception.from, exception.to));
+                findings.push(format!(
+                    "{name}: {} → {}: nothing needs it",
+                    exception.from, exception.to
+                ));
             }
         }
     }
     for (name, table) in [("SIGN", SIGN), ("DESERIALIZE", DESERIALIZE)] {
         for exception in table {
             assert!(!exception.reason.is_empty(), "an exception has a reason");
-            if !house.sources.iter().any(|source| is_within(&source.module.join("::"), exception.from)) {
-                findings.push(format!("{name}: {}: there is no such module", exception.from));
+            if !house
+                .sources
+                .iter()
+                .any(|source| is_within(&source.module.join("::"), exception.from))
+            {
+                findings.push(format!(
+                    "{name}: {}: there is no such module",
+                    exception.from
+                ));
             }
         }
     }
@@ -87,7 +112,10 @@ pub fn openings(house: &House) -> Vec<String> {
         .filter(|source| !is_pure(source) && !touches(source))
         .map(|source| {
             let opening = &source.facts.opening;
-            format!("{}: the first paragraph ends in neither `Pure.` nor `Touches: …`: {opening:?}", source.file)
+            format!(
+                "{}: the first paragraph ends in neither `Pure.` nor `Touches: …`: {opening:?}",
+                source.file
+            )
         })
         .collect()
 }
@@ -101,7 +129,12 @@ pub fn pure_stages(house: &House) -> Vec<String> {
             let module = source.module.join("::");
             PURE.iter().any(|pure| is_within(&module, pure)) && !is_pure(source)
         })
-        .map(|source| format!("{}: a pure stage, but its opening does not say `Pure.`", source.file))
+        .map(|source| {
+            format!(
+                "{}: a pure stage, but its opening does not say `Pure.`",
+                source.file
+            )
+        })
         .collect()
 }
 
@@ -114,9 +147,18 @@ pub fn purity(house: &House) -> Vec<String> {
         .collect();
     for source in house.sources.iter().filter(|source| is_pure(source)) {
         for Used { target, line } in house.used_by(source) {
-            let Target::Outside(path) = target else { continue };
-            if let Some(forbidden) = IMPURE_PATHS.iter().find(|forbidden| reaches(&path, forbidden)) {
-                findings.push(format!("{}:{line}: pure, but uses {}", source.file, forbidden.join("::")));
+            let Target::Outside(path) = target else {
+                continue;
+            };
+            if let Some(forbidden) = IMPURE_PATHS
+                .iter()
+                .find(|forbidden| reaches(&path, forbidden))
+            {
+                findings.push(format!(
+                    "{}:{line}: pure, but uses {}",
+                    source.file,
+                    forbidden.join("::")
+                ));
             }
         }
         for line in &source.facts.awaits {
@@ -133,9 +175,15 @@ fn impure_imports(house: &House) -> Vec<(Option<usize>, String)> {
         let from = source.module.join("::");
         for Used { target, line } in house.used_by(source) {
             let Target::Inside(to) = target else { continue };
-            let owner = house.sources.iter().find(|other| other.module.join("::") == to);
+            let owner = house
+                .sources
+                .iter()
+                .find(|other| other.module.join("::") == to);
             if owner.is_some_and(touches) && !is_within(&to, &from) {
-                let text = format!("{}:{line}: pure, but imports {to}, which touches something", source.file);
+                let text = format!(
+                    "{}:{line}: pure, but imports {to}, which touches something",
+                    source.file
+                );
                 findings.push((excuse(IMPURE, &from, &to), text));
             }
         }
@@ -149,13 +197,25 @@ pub fn signing(house: &House) -> Vec<String> {
     let is_key = |name: &str| name.ends_with("KeyPair") || name == "SigningKey";
     let mut findings = Vec::new();
     for source in outside_of(house, SIGN) {
-        let calls = source.facts.calls.iter().filter(|(name, _)| signs(name)).map(|(_, line)| *line);
-        let paths = source.facts.paths.iter().filter_map(|path| match path.path.as_slice() {
-            [.., key, name] if signs(name) && is_key(key) => Some(path.line),
-            _ => None,
-        });
+        let calls = source
+            .facts
+            .calls
+            .iter()
+            .filter(|(name, _)| signs(name))
+            .map(|(_, line)| *line);
+        let paths = source
+            .facts
+            .paths
+            .iter()
+            .filter_map(|path| match path.path.as_slice() {
+                [.., key, name] if signs(name) && is_key(key) => Some(path.line),
+                _ => None,
+            });
         for line in calls.chain(paths) {
-            findings.push(format!("{}:{line}: signs; only the modules of SIGN may", source.file));
+            findings.push(format!(
+                "{}:{line}: signs; only the modules of SIGN may",
+                source.file
+            ));
         }
     }
     findings
@@ -170,7 +230,9 @@ pub fn hyper(house: &House) -> Vec<String> {
             continue;
         }
         for Used { target, line } in house.used_by(source) {
-            let Target::Outside(path) = target else { continue };
+            let Target::Outside(path) = target else {
+                continue;
+            };
             if HYPER.contains(&path[0].as_str()) {
                 findings.push(format!("{}:{line}: knows {}", source.file, path.join("::")));
             }
@@ -183,7 +245,12 @@ pub fn hyper(house: &House) -> Vec<String> {
 pub fn deserialize(house: &House) -> Vec<String> {
     let mut findings = Vec::new();
     for source in outside_of(house, DESERIALIZE) {
-        let derived = source.facts.derives.iter().filter(|(name, _)| name == "Deserialize").map(|(_, line)| *line);
+        let derived = source
+            .facts
+            .derives
+            .iter()
+            .filter(|(name, _)| name == "Deserialize")
+            .map(|(_, line)| *line);
         let written = source.facts.paths.iter().filter(|path| {
             path.path.len() > 1 && path.path.last().is_some_and(|name| name == "Deserialize")
         });
@@ -200,7 +267,12 @@ pub fn deserialize(house: &House) -> Vec<String> {
 pub fn sizes(house: &House) -> Vec<String> {
     let mut findings = Vec::new();
     for source in &house.sources {
-        let tests: usize = source.facts.tests.iter().map(|(first, last)| last - first + 1).sum();
+        let tests: usize = source
+            .facts
+            .tests
+            .iter()
+            .map(|(first, last)| last - first + 1)
+            .sum();
         let lines = source.text.lines().count().saturating_sub(tests);
         if lines > MAX_FILE_LINES {
             findings.push(format!("{}: {lines} lines without tests", source.file));
@@ -229,13 +301,12 @@ fn code_lines(text: &str, (first, last): (usize, usize)) -> usize {
         .count()
 }
 
-fn outside_of<'a>(
-    house: &'a House,
-    allowed: &'a [Exception],
-) -> impl Iterator<Item = &'a Source> {
+fn outside_of<'a>(house: &'a House, allowed: &'a [Exception]) -> impl Iterator<Item = &'a Source> {
     house.sources.iter().filter(|source| {
         let module = source.module.join("::");
-        !allowed.iter().any(|exception| is_within(&module, exception.from))
+        !allowed
+            .iter()
+            .any(|exception| is_within(&module, exception.from))
     })
 }
 
@@ -248,7 +319,9 @@ fn touches(source: &Source) -> bool {
         .facts
         .opening
         .rsplit_once("Touches: ")
-        .is_some_and(|(_, what)| what.len() > 1 && what.ends_with('.') && !what.trim_end_matches('.').contains(". "))
+        .is_some_and(|(_, what)| {
+            what.len() > 1 && what.ends_with('.') && !what.trim_end_matches('.').contains(". ")
+        })
 }
 
 /// The floor of a module: that of its longest name in the table.
@@ -257,18 +330,28 @@ fn floor(module: &str) -> Option<usize> {
         .iter()
         .enumerate()
         .flat_map(|(at, layer)| layer.modules.iter().map(move |name| (at, *name)))
-        .filter(|(_, name)| if name.is_empty() { module.is_empty() } else { is_within(module, name) })
+        .filter(|(_, name)| {
+            if name.is_empty() {
+                module.is_empty()
+            } else {
+                is_within(module, name)
+            }
+        })
         .max_by_key(|(_, name)| name.len())
         .map(|(at, _)| at)
 }
 
 fn excuse(table: &[Exception], from: &str, to: &str) -> Option<usize> {
-    table.iter().position(|exception| is_within(from, exception.from) && is_within(to, exception.to))
+    table
+        .iter()
+        .position(|exception| is_within(from, exception.from) && is_within(to, exception.to))
 }
 
 /// Whether `module` is `outer` or lies below it.
 fn is_within(module: &str, outer: &str) -> bool {
-    module.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+    module
+        .strip_prefix(outer)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
 
 fn is_root(module: &str) -> bool {
@@ -285,6 +368,10 @@ fn reaches(path: &[String], forbidden: &[&str]) -> bool {
         Some((last, rest)) if last == "*" => (rest, true),
         _ => (path, false),
     };
-    let common = path.iter().zip(forbidden).take_while(|(a, b)| a == *b).count();
+    let common = path
+        .iter()
+        .zip(forbidden)
+        .take_while(|(a, b)| a == *b)
+        .count();
     common == forbidden.len() || (is_glob && common == path.len())
 }

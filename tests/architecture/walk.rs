@@ -117,7 +117,6 @@ impl Walker {
             UseTree::Name(leaf) => self.leaf(&leaf.ident, &leaf.ident, before),
             UseTree::Rename(leaf) => self.leaf(&leaf.ident, &leaf.rename, before),
             UseTree::Glob(star) => self.import(before.clone(), String::new(), true, star.span()),
-            _ => {}
         }
     }
 
@@ -245,8 +244,11 @@ impl<'ast> Visit<'ast> for Walker {
     fn visit_vis_restricted(&mut self, _: &'ast syn::VisRestricted) {}
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
-        let mut segments: Vec<_> =
-            path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+        let mut segments: Vec<_> = path
+            .segments
+            .iter()
+            .map(|segment| segment.ident.to_string())
+            .collect();
         if path.leading_colon.is_some() {
             segments.insert(0, String::new());
         }
@@ -266,8 +268,12 @@ impl<'ast> Visit<'ast> for Walker {
                 if let Some(last) = meta.path.segments.last() {
                     self.facts.derives.push((last.ident.to_string(), line));
                 }
-                let segments =
-                    meta.path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+                let segments = meta
+                    .path
+                    .segments
+                    .iter()
+                    .map(|segment| segment.ident.to_string())
+                    .collect();
                 self.path(segments, line);
                 Ok(())
             });
@@ -316,11 +322,17 @@ impl<'ast> Visit<'ast> for Walker {
 fn opening(attrs: &[Attribute]) -> String {
     let mut lines = Vec::new();
     for attr in attrs {
-        let syn::Meta::NameValue(doc) = &attr.meta else { continue };
+        let syn::Meta::NameValue(doc) = &attr.meta else {
+            continue;
+        };
         if !doc.path.is_ident("doc") {
             continue;
         }
-        if let syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(text), .. }) = &doc.value {
+        if let syn::Expr::Lit(syn::ExprLit {
+            lit: syn::Lit::Str(text),
+            ..
+        }) = &doc.value
+        {
             let text = text.value();
             if text.trim().is_empty() {
                 break;
@@ -346,9 +358,10 @@ fn says_test(tokens: &TokenStream) -> bool {
     let mut tokens = tokens.clone().into_iter();
     match (tokens.next(), tokens.next()) {
         (Some(TokenTree::Ident(word)), None) => word == "test",
-        (Some(TokenTree::Ident(word)), Some(TokenTree::Group(group))) if word == "all" => {
-            group.stream().into_iter().any(|token| token.to_string() == "test")
-        }
+        (Some(TokenTree::Ident(word)), Some(TokenTree::Group(group))) if word == "all" => group
+            .stream()
+            .into_iter()
+            .any(|token| token.to_string() == "test"),
         _ => false,
     }
 }

@@ -32,8 +32,9 @@ pub struct Used {
 /// Where a path leads.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Target {
-    /// To a module of the crate, the one that defines the thing: `mint::jws`; empty for `lib.rs`.
-    Inside(String),
+    /// To a module of the crate, the one that defines the thing: `mint::jws`; empty for `lib.rs`. Then
+    /// the name of the thing, `*` for all of them, nothing for the module itself.
+    Inside(String, Option<String>),
     /// Out of the crate: `["std", "fs", "read"]`. A glob ends in `*`.
     Outside(Vec<String>),
 }
@@ -197,7 +198,7 @@ impl House {
                 return Some(Target::Outside(path));
             }
             match self.step(&path[1..]) {
-                Step::Here(module) => return Some(Target::Inside(module)),
+                Step::Here(module, item) => return Some(Target::Inside(module, item)),
                 Step::Elsewhere(next) => path = next,
             }
         }
@@ -264,7 +265,7 @@ impl House {
             }
             let name = module.join("::");
             let Some(known) = self.modules.get(&name) else {
-                break;
+                return Step::Here(name, None);
             };
             let rest = &path[at + 1..];
             if let Some(export) = known.exports.get(segment)
@@ -280,9 +281,9 @@ impl House {
                     }
                 }
             }
-            break;
+            return Step::Here(name, Some(segment.clone()));
         }
-        Step::Here(module.join("::"))
+        Step::Here(module.join("::"), None)
     }
 
     /// The path of `name` behind a glob, when that module has it.
@@ -308,7 +309,7 @@ impl House {
 }
 
 enum Step {
-    Here(String),
+    Here(String, Option<String>),
     Elsewhere(Vec<String>),
 }
 

@@ -1,5 +1,7 @@
 //! The rules: each takes the house and returns its findings, `file:line: what is wrong`.
 
+use std::collections::BTreeSet;
+
 use crate::house::{House, Source, Target, Used};
 use crate::layers::{
     DESERIALIZE, Exception, HYPER, IMPURE, IMPURE_PATHS, KNOW_HYPER, LAYERS, MAX_ARGUMENTS,
@@ -32,6 +34,7 @@ pub fn order(house: &House) -> Vec<String> {
 /// Every import against the order, with the exception that allows it.
 fn upward(house: &House) -> Vec<(Option<usize>, String)> {
     let mut findings = Vec::new();
+    let mut told = BTreeSet::new();
     for source in &house.sources {
         let from = source.module.join("::");
         let Some(own) = floor(&from) else {
@@ -43,7 +46,7 @@ fn upward(house: &House) -> Vec<(Option<usize>, String)> {
             continue;
         };
         for used in house.used_by(source) {
-            let Target::Inside(to) = &used.target else {
+            let Target::Inside(to, _) = &used.target else {
                 continue;
             };
             let Some(other) = floor(to) else { continue };
@@ -54,6 +57,10 @@ fn upward(house: &House) -> Vec<(Option<usize>, String)> {
                 || (other == own && LAYERS[own].name.contains('⇄'));
             // `lib.rs` declares modules only; what is defined there would be everyone's.
             if allowed && (!to.is_empty() || is_root(&from)) {
+                continue;
+            }
+            // Once for two modules, at the first of the places.
+            if !told.insert((from.clone(), to.clone())) {
                 continue;
             }
             let text = format!(
@@ -168,24 +175,38 @@ pub fn purity(house: &House) -> Vec<String> {
     findings
 }
 
-/// Imports of files that touch something by files that say `Pure.`, with their exceptions.
+/// Imports of files that touch something by files that say `Pure.`, with their exceptions. A stage of
+/// [`PURE`] imports nothing of such a file; others may name its types and constants, but not its
+/// functions and not the whole of it.
 fn impure_imports(house: &House) -> Vec<(Option<usize>, String)> {
     let mut findings = Vec::new();
+    let mut told = BTreeSet::new();
     for source in house.sources.iter().filter(|source| is_pure(source)) {
         let from = source.module.join("::");
+        let is_stage = PURE.iter().any(|pure| is_within(&from, pure));
         for Used { target, line } in house.used_by(source) {
-            let Target::Inside(to) = target else { continue };
+            let Target::Inside(to, item) = target else {
+                continue;
+            };
             let owner = house
                 .sources
                 .iter()
                 .find(|other| other.module.join("::") == to);
-            if owner.is_some_and(touches) && !is_within(&to, &from) {
-                let text = format!(
-                    "{}:{line}: pure, but imports {to}, which touches something",
-                    source.file
-                );
-                findings.push((excuse(IMPURE, &from, &to), text));
+            if !owner.is_some_and(touches) || is_within(&to, &from) {
+                continue;
             }
+            let is_type = item
+                .as_ref()
+                .is_some_and(|item| item.starts_with(char::is_uppercase));
+            let named = item.unwrap_or_else(|| "*".to_owned());
+            if (is_type && !is_stage) || !told.insert((from.clone(), to.clone(), named.clone())) {
+                continue;
+            }
+            let text = format!(
+                "{}:{line}: pure, but imports {to}::{named}, which touches something",
+                source.file
+            );
+            findings.push((excuse(IMPURE, &from, &to), text));
         }
     }
     findings
@@ -255,6 +276,7 @@ pub fn deserialize(house: &House) -> Vec<String> {
             path.path.len() > 1 && path.path.last().is_some_and(|name| name == "Deserialize")
         });
         let mut lines: Vec<_> = derived.chain(written.map(|path| path.line)).collect();
+        lines.sort_unstable();
         lines.dedup();
         for line in lines {
             findings.push(format!("{}:{line}: serde fills a type here", source.file));

@@ -95,8 +95,8 @@ pub const LAYERS: &[Layer] = &[
         modules: &["settings"],
     },
     Layer {
-        name: "logs",
-        modules: &["telemetry::logs"],
+        name: "what is seen from outside",
+        modules: &["telemetry::logs", "telemetry::metrics"],
     },
     Layer {
         name: "daemon",

@@ -176,8 +176,8 @@ pub fn purity(house: &House) -> Vec<String> {
 }
 
 /// Imports of files that touch something by files that say `Pure.`, with their exceptions. A stage of
-/// [`PURE`] imports nothing of such a file; others may name its types and constants, but not its
-/// functions and not the whole of it.
+/// [`PURE`] imports nothing of such a file; others may name it, its types and its constants, but
+/// none of its functions.
 fn impure_imports(house: &House) -> Vec<(Option<usize>, String)> {
     let mut findings = Vec::new();
     let mut told = BTreeSet::new();
@@ -195,10 +195,8 @@ fn impure_imports(house: &House) -> Vec<(Option<usize>, String)> {
             if !owner.is_some_and(touches) || is_within(&to, &from) {
                 continue;
             }
-            let is_type = item
-                .as_ref()
-                .is_some_and(|item| item.starts_with(char::is_uppercase));
-            let named = item.unwrap_or_else(|| "*".to_owned());
+            let named = item.unwrap_or_default();
+            let is_type = named.is_empty() || named.starts_with(char::is_uppercase);
             if (is_type && !is_stage) || !told.insert((from.clone(), to.clone(), named.clone())) {
                 continue;
             }

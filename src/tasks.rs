@@ -156,13 +156,17 @@ impl Tasks {
     /// Waits until all connections have ended, at most this long. Whether they have.
     pub async fn connections_ended_within(&self, limit: Duration) -> bool {
         self.connections.close();
-        tokio::time::timeout(limit, self.connections.wait()).await.is_ok()
+        tokio::time::timeout(limit, self.connections.wait())
+            .await
+            .is_ok()
     }
 
     /// Waits until all tasks have ended, at most this long. Whether they have.
     pub async fn ended_within(&self, limit: Duration) -> bool {
         self.tracker.close();
-        tokio::time::timeout(limit, self.tracker.wait()).await.is_ok()
+        tokio::time::timeout(limit, self.tracker.wait())
+            .await
+            .is_ok()
     }
 
     /// Joins the threads, which must have been told to end.

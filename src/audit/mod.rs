@@ -36,6 +36,7 @@ pub mod chain;
 mod decision;
 pub mod event;
 pub mod journal;
+pub mod ship;
 
 pub use decision::{Decision, Outcome, Recorded, RegistryRef, Trail, UsedCredential};
 pub use event::ControlEvent;

@@ -3,6 +3,7 @@
 //! Results go to stdout, words for people to stderr. Exit codes are stable: 0 done, 1 failed,
 //! 2 wrong usage, 3 refused by `check`.
 
+mod audit;
 mod check;
 mod client;
 mod secret;
@@ -30,6 +31,8 @@ enum Command {
     /// Makes secrets.
     #[command(subcommand)]
     Secret(secret::Command),
+    /// Reads, searches and verifies the audit events
+    Audit(audit::Args),
 }
 
 /// How a result is printed.
@@ -70,5 +73,6 @@ pub fn run(cli: &Cli, io: &mut Io<'_>) -> Exit {
         Command::Check(args) => check::run(args, io),
         Command::Client(command) => client::run(command, io),
         Command::Secret(command) => secret::run(command, io),
+        Command::Audit(args) => audit::run(args, io),
     }
 }

@@ -74,11 +74,7 @@ pub fn identify<'a>(request: &'a TokenRequest, registry: &Snapshot) -> Claim<'a>
 ///
 /// # Errors
 /// The [`Denial`] that says why it does not hold; the client sees one and the same answer for all.
-pub fn verify(
-    claim: Claim<'_>,
-    evidence: &Evidence,
-    now: UnixSeconds,
-) -> Result<Verified, Denial> {
+pub fn verify(claim: Claim<'_>, evidence: &Evidence, now: UnixSeconds) -> Result<Verified, Denial> {
     let Evidence::Nothing = evidence;
     let checked = match claim.presented {
         Presented::Secret {

@@ -50,8 +50,14 @@ fn the_right_secret_proves_the_client() {
 fn a_wrong_or_foreign_secret_does_not() {
     let good = sample::secret();
     assert_eq!(denied(&secret("ledger", ""), |_| ()), Denial::WrongSecret);
-    assert_eq!(denied(&secret("ledger", "hunter2"), |_| ()), Denial::WrongSecret);
-    assert_eq!(denied(&secret("other", good.expose()), |_| ()), Denial::UnknownClient);
+    assert_eq!(
+        denied(&secret("ledger", "hunter2"), |_| ()),
+        Denial::WrongSecret
+    );
+    assert_eq!(
+        denied(&secret("other", good.expose()), |_| ()),
+        Denial::UnknownClient
+    );
     let stolen = denied(&secret("ledger", good.expose()), |client| {
         client.secrets.clear();
     });
@@ -70,22 +76,31 @@ fn times_of_client_and_secret_are_half_open() {
         client.secrets.first_mut().map(change);
     };
     assert_eq!(
-        denied(&good, |client| first(client, |stored| stored.expires = Some(NOW))),
+        denied(&good, |client| first(client, |stored| stored.expires =
+            Some(NOW))),
         Denial::CredentialExpired
     );
-    assert!(outcome(&good, |client| first(client, |stored| {
-        stored.not_before = Some(NOW);
-        stored.expires = Some(NOW.plus(crate::domain::Lifetime::from_seconds(1)));
-    }))
-    .is_ok());
+    assert!(
+        outcome(&good, |client| first(client, |stored| {
+            stored.not_before = Some(NOW);
+            stored.expires = Some(NOW.plus(crate::domain::Lifetime::from_seconds(1)));
+        }))
+        .is_ok()
+    );
     assert_eq!(
         denied(&good, |client| first(client, |stored| {
             stored.not_before = Some(NOW.plus(crate::domain::Lifetime::from_seconds(1)));
         })),
         Denial::CredentialNotYetValid
     );
-    assert_eq!(denied(&good, |client| client.expires = Some(NOW)), Denial::ClientExpired);
-    assert_eq!(denied(&good, |client| client.disabled = true), Denial::ClientDisabled);
+    assert_eq!(
+        denied(&good, |client| client.expires = Some(NOW)),
+        Denial::ClientExpired
+    );
+    assert_eq!(
+        denied(&good, |client| client.disabled = true),
+        Denial::ClientDisabled
+    );
 }
 
 #[test]
@@ -94,14 +109,17 @@ fn two_secrets_are_valid_at_once_during_a_rotation() {
     let both = outcome(&good, |client| {
         let other = zeroize::Zeroizing::new([1; 32]);
         let verifier = crate::domain::GeneratedSecret::from_entropy(&other).verifier(&client.id);
-        client.secrets.insert(0, crate::registry::snapshot::StoredSecret {
-            id: CredentialId::of_secret(&verifier),
-            verifier,
-            label: Some("new".to_owned()),
-            created: None,
-            not_before: None,
-            expires: None,
-        });
+        client.secrets.insert(
+            0,
+            crate::registry::snapshot::StoredSecret {
+                id: CredentialId::of_secret(&verifier),
+                verifier,
+                label: Some("new".to_owned()),
+                created: None,
+                not_before: None,
+                expires: None,
+            },
+        );
     });
     assert_eq!(both.unwrap().credential.label, None);
 }
@@ -110,12 +128,24 @@ fn two_secrets_are_valid_at_once_during_a_rotation() {
 fn what_is_no_secret_is_refused_by_its_name() {
     let some = || Some("ledger".to_owned());
     let table = [
-        (Presented::Nothing { client_id: None }, Denial::NoCredentials),
-        (Presented::Nothing { client_id: some() }, Denial::NoCredentials),
-        (Presented::Unsupported { client_id: some() }, Denial::UnregisteredMethod),
+        (
+            Presented::Nothing { client_id: None },
+            Denial::NoCredentials,
+        ),
+        (
+            Presented::Nothing { client_id: some() },
+            Denial::NoCredentials,
+        ),
+        (
+            Presented::Unsupported { client_id: some() },
+            Denial::UnregisteredMethod,
+        ),
         (Presented::Malformed, Denial::MalformedAuthorization),
         (Presented::Mismatch, Denial::ClientIdMismatch),
-        (Presented::Unsupported { client_id: None }, Denial::UnknownClient),
+        (
+            Presented::Unsupported { client_id: None },
+            Denial::UnknownClient,
+        ),
     ];
     for (presented, denial) in table {
         let request = request(presented);

@@ -137,7 +137,11 @@ pub fn build(settings: Settings, runtime: &Handle) -> Result<Built, StartError> 
 }
 
 fn open_keys(settings: &Settings, store: &Arc<Store>, clock: Clock) -> Result<Keeper, StartError> {
-    let sealer = settings.sealing_key.as_deref().map(Sealer::read).transpose()?;
+    let sealer = settings
+        .sealing_key
+        .as_deref()
+        .map(Sealer::read)
+        .transpose()?;
     let custody = Custody::open(&settings.keys_dir, sealer)?;
     custody.tidy()?;
     let parts = Parts {
@@ -244,7 +248,12 @@ impl Built {
 }
 
 /// Reads the folder for the first time, then watches it.
-fn start_registry(settings: &Settings, mut publisher: Publisher, mut sink: RegistrySink, started: &Started) {
+fn start_registry(
+    settings: &Settings,
+    mut publisher: Publisher,
+    mut sink: RegistrySink,
+    started: &Started,
+) {
     let (settings, tasks) = (settings.registry.clone(), started.tasks.clone());
     let (stop, rescan) = (started.tasks.stopping(), Arc::clone(&started.rescan));
     started.tasks.spawn("registry", async move {

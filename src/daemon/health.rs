@@ -36,7 +36,10 @@ impl Health {
 
     /// What is wrong with the folder; empty when nothing is.
     pub(super) fn registry_problems(&self) -> Vec<String> {
-        self.refused.lock().map(|refused| refused.clone()).unwrap_or_default()
+        self.refused
+            .lock()
+            .map(|refused| refused.clone())
+            .unwrap_or_default()
     }
 
     /// Something failed after which nobody knows what the disk holds: the daemon stops.
@@ -50,6 +53,10 @@ impl Health {
     /// Waits until something has failed.
     pub(super) async fn failure(&self) -> &'static str {
         self.failing.cancelled().await;
-        self.failure.lock().ok().and_then(|failure| *failure).unwrap_or("a part failed")
+        self.failure
+            .lock()
+            .ok()
+            .and_then(|failure| *failure)
+            .unwrap_or("a part failed")
     }
 }

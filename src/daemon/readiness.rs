@@ -27,13 +27,17 @@ pub(super) fn judge(
         reasons.push("no registry was accepted yet".to_owned());
         reasons.extend(problems);
     } else if !problems.is_empty() {
-        degraded.push("the registry folder is refused: the last good registry is served".to_owned());
+        degraded
+            .push("the registry folder is refused: the last good registry is served".to_owned());
         degraded.extend(problems);
     }
     match &world.rings {
         None => reasons.push("the key rings are not on record yet".to_owned()),
         Some(rings) => {
-            if let Some(Err(reason)) = rings.default_algorithm().map(|default| rings.signer(default)) {
+            if let Some(Err(reason)) = rings
+                .default_algorithm()
+                .map(|default| rings.signer(default))
+            {
                 reasons.push(reason.to_string());
             }
         }

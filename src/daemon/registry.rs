@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tracing::{error, warn};
 
 use crate::audit::event::{
@@ -12,13 +13,13 @@ use crate::audit::event::{
 };
 use crate::audit::{Journal, RegistryRef};
 use crate::clock::Clock;
-use crate::domain::{CommitId, Digest};
+use crate::domain::{CommitId, Digest, Lifetime};
 use crate::registry::diagnostic::Problem;
 use crate::registry::diff;
 use crate::registry::publish::{Applied, Refusal, Rejected, Update};
 use crate::registry::snapshot::Served;
 use crate::registry::watch::Sink;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::tasks::Tasks;
 use crate::world::Current;
 
@@ -36,6 +37,8 @@ pub(super) struct RegistrySink {
     pub(super) clock: Clock,
     pub(super) health: Arc<Health>,
     pub(super) tasks: Tasks,
+    /// Where the key schedule learns the longest lifetime of a token.
+    pub(super) longest_token: watch::Sender<Lifetime>,
 }
 
 impl Sink for RegistrySink {
@@ -62,6 +65,8 @@ impl RegistrySink {
         });
         let event = applied_event(&served, before.as_deref(), &applied.changes);
         if self.record(event).await {
+            let longest = served.snapshot.policy.max_token_lifetime;
+            self.longest_token.send_replace(longest);
             self.current.publish_registry(&served);
             self.health.registry_accepted();
         }
@@ -94,7 +99,7 @@ impl RegistrySink {
     /// Counts on in the store; `None` when the daemon must stop, for the store failed.
     async fn next_generation(&self) -> Option<u64> {
         let store = Arc::clone(&self.store);
-        match self.tasks.blocking(move || store.next_generation()).await? {
+        match self.tasks.blocking(move || next_generation(&store)).await? {
             Ok(generation) => Some(generation),
             Err(failure) => {
                 error!(error = %crate::telemetry::chain(&failure), "the store failed: stopping");
@@ -120,6 +125,12 @@ impl RegistrySink {
     }
 }
 
+fn next_generation(store: &Store) -> Result<u64, StoreError> {
+    let generation = store.registry_generation()?.saturating_add(1);
+    store.set_registry_generation(generation)?;
+    Ok(generation)
+}
+
 /// How events name a registry that is served.
 pub(super) fn reference(served: &Served) -> RegistryRef {
     RegistryRef {
@@ -129,7 +140,11 @@ pub(super) fn reference(served: &Served) -> RegistryRef {
     }
 }
 
-fn applied_event(served: &Served, before: Option<&Served>, changes: &[diff::Change]) -> ControlEvent {
+fn applied_event(
+    served: &Served,
+    before: Option<&Served>,
+    changes: &[diff::Change],
+) -> ControlEvent {
     let counts = diff::Counts::of(changes);
     let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
     ControlEvent::RegistryApplied(RegistryApplied {

@@ -80,8 +80,14 @@ mod tests {
         let now = UnixSeconds::new(100);
         assert_eq!(marks.first_use(&[mark("a", 200)], now), Ok(true));
         assert_eq!(marks.first_use(&[mark("a", 200)], now), Ok(false));
-        assert_eq!(marks.first_use(&[mark("b", 150), mark("a", 200)], now), Ok(false));
+        assert_eq!(
+            marks.first_use(&[mark("b", 150), mark("a", 200)], now),
+            Ok(false)
+        );
         assert_eq!(marks.first_use(&[mark("b", 150)], now), Ok(true));
-        assert_eq!(marks.first_use(&[mark("a", 300)], UnixSeconds::new(201)), Ok(true));
+        assert_eq!(
+            marks.first_use(&[mark("a", 300)], UnixSeconds::new(201)),
+            Ok(true)
+        );
     }
 }

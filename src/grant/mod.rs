@@ -60,7 +60,9 @@ fn choose_resource<'a>(
                 .by_identifier
                 .get(identifier.as_str())
                 .ok_or(Denial::UnknownResource)?;
-            client.grant_on(&resource.name).ok_or(Denial::ResourceNotGranted)
+            client
+                .grant_on(&resource.name)
+                .ok_or(Denial::ResourceNotGranted)
         }
     }
 }

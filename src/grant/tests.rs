@@ -18,7 +18,9 @@ fn granted(
     resources: &[&str],
     change: impl FnOnce(&mut Client),
 ) -> Result<Grant, Denial> {
-    let all: Vec<_> = ["billing", "fleet"].map(|name| Arc::new(sample::resource(name))).into();
+    let all: Vec<_> = ["billing", "fleet"]
+        .map(|name| Arc::new(sample::resource(name)))
+        .into();
     let wanted: Vec<_> = all
         .iter()
         .filter(|resource| resources.contains(&resource.name.as_str()))
@@ -59,17 +61,37 @@ fn resources_by_rfc_8707() {
     let table: [(AskedResource, &[&str], Denial); 5] = [
         (AskedResource::Several, &all, Denial::SeveralResources),
         (AskedResource::None, &all, Denial::ResourceMissing),
-        (one("https://nowhere.example.com"), &all, Denial::UnknownResource),
+        (
+            one("https://nowhere.example.com"),
+            &all,
+            Denial::UnknownResource,
+        ),
         (one("not a uri"), &all, Denial::UnknownResource),
-        (one("https://fleet.example.com"), &["billing"], Denial::ResourceNotGranted),
+        (
+            one("https://fleet.example.com"),
+            &["billing"],
+            Denial::ResourceNotGranted,
+        ),
     ];
     for (asked, resources, denial) in table {
-        assert_eq!(granted(asked.clone(), None, resources, |_| ()).unwrap_err(), denial, "{asked:?}");
+        assert_eq!(
+            granted(asked.clone(), None, resources, |_| ()).unwrap_err(),
+            denial,
+            "{asked:?}"
+        );
     }
-    assert_eq!(Denial::UnknownResource.answer(), Denial::ResourceNotGranted.answer());
+    assert_eq!(
+        Denial::UnknownResource.answer(),
+        Denial::ResourceNotGranted.answer()
+    );
     let only = granted(AskedResource::None, None, &["fleet"], |_| ()).unwrap();
-    assert_eq!(only.resource().identifier.as_str(), "https://fleet.example.com");
-    let default = granted(AskedResource::None, None, &all, |client| client.default_grant = Some(1));
+    assert_eq!(
+        only.resource().identifier.as_str(),
+        "https://fleet.example.com"
+    );
+    let default = granted(AskedResource::None, None, &all, |client| {
+        client.default_grant = Some(1)
+    });
     assert_eq!(default.unwrap().resource().name.as_str(), "fleet");
 }
 
@@ -80,22 +102,41 @@ fn scopes_by_rfc_6749_section_3_3() {
     assert_eq!(&**ask(Some("write")).unwrap().scope(), "write");
     assert_eq!(&**ask(Some("write read")).unwrap().scope(), "write read");
     assert_eq!(&**ask(Some("read read")).unwrap().scope(), "read");
-    assert_eq!(ask(Some("read admin")).unwrap_err(), Denial::ScopeNotGranted);
+    assert_eq!(
+        ask(Some("read admin")).unwrap_err(),
+        Denial::ScopeNotGranted
+    );
     assert_eq!(ask(Some("Read")).unwrap_err(), Denial::ScopeNotGranted);
     for malformed in ["read  write", " read", "read\"", "read\\"] {
-        assert_eq!(ask(Some(malformed)).unwrap_err(), Denial::MalformedScope, "{malformed}");
+        assert_eq!(
+            ask(Some(malformed)).unwrap_err(),
+            Denial::MalformedScope,
+            "{malformed}"
+        );
     }
 }
 
 #[test]
 fn a_token_outlives_nothing_that_it_stands_on() {
     let lifetime = |change: fn(&mut Client)| {
-        granted(AskedResource::None, None, &["billing"], change).unwrap().lifetime().seconds()
+        granted(AskedResource::None, None, &["billing"], change)
+            .unwrap()
+            .lifetime()
+            .seconds()
     };
     assert_eq!(lifetime(|_| ()), 900);
-    assert_eq!(lifetime(|client| client.token_lifetime = Some(Lifetime::from_seconds(60))), 60);
-    assert_eq!(lifetime(|client| client.token_lifetime = Some(Lifetime::from_hours(9))), 900);
-    assert_eq!(lifetime(|client| client.expires = Some(NOW.plus(Lifetime::from_seconds(7)))), 7);
+    assert_eq!(
+        lifetime(|client| client.token_lifetime = Some(Lifetime::from_seconds(60))),
+        60
+    );
+    assert_eq!(
+        lifetime(|client| client.token_lifetime = Some(Lifetime::from_hours(9))),
+        900
+    );
+    assert_eq!(
+        lifetime(|client| client.expires = Some(NOW.plus(Lifetime::from_seconds(7)))),
+        7
+    );
     assert_eq!(
         lifetime(|client| {
             for secret in &mut client.secrets {

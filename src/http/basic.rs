@@ -52,10 +52,21 @@ mod tests {
         assert!(parse(b"bAsIc YTpi").is_some());
         assert!(parse(b"Basic   YTpi").is_some());
         for header in [
-            &b""[..], b"Basic", b"Basic ", b"Bearer YTpi", b"Basic YTpi=", b"Basic !!!!",
-            b"BasicYTpi", b"Basic YWI=", b"Basic YTol",
+            &b""[..],
+            b"Basic",
+            b"Basic ",
+            b"Bearer YTpi",
+            b"Basic YTpi=",
+            b"Basic !!!!",
+            b"BasicYTpi",
+            b"Basic YWI=",
+            b"Basic YTol",
         ] {
-            assert!(parse(header).is_none(), "{}", std::str::from_utf8(header).unwrap());
+            assert!(
+                parse(header).is_none(),
+                "{}",
+                std::str::from_utf8(header).unwrap()
+            );
         }
     }
 }

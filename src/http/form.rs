@@ -99,7 +99,10 @@ mod tests {
     fn forms_as_users_send_them() {
         assert_eq!(
             pairs("grant_type=client_credentials&scope=a+b%3Ac"),
-            Ok(vec![pair("grant_type", "client_credentials"), pair("scope", "a b:c")])
+            Ok(vec![
+                pair("grant_type", "client_credentials"),
+                pair("scope", "a b:c")
+            ])
         );
         assert_eq!(pairs(""), Ok(vec![]));
         assert_eq!(pairs("&&a=1&"), Ok(vec![pair("a", "1")]));

@@ -35,9 +35,15 @@ impl Paths {
 /// requires and RFC 8414 does not stand for libraries that know only the second name of the document.
 #[must_use]
 pub(super) fn document(issuer: &Issuer, paths: &Paths, algorithms: &[Algorithm]) -> Value {
-    let base = issuer.as_str().strip_suffix(issuer.path()).unwrap_or(issuer.as_str());
+    let base = issuer
+        .as_str()
+        .strip_suffix(issuer.path())
+        .unwrap_or(issuer.as_str());
     let methods: Vec<&str> = AuthMethod::ALL.iter().map(|method| method.name()).collect();
-    let names: Vec<&str> = algorithms.iter().map(|algorithm| algorithm.name()).collect();
+    let names: Vec<&str> = algorithms
+        .iter()
+        .map(|algorithm| algorithm.name())
+        .collect();
     json!({
         "issuer": issuer.as_str(),
         "token_endpoint": format!("{base}{}", paths.token),
@@ -59,8 +65,14 @@ mod tests {
     fn an_issuer_with_a_path_has_its_well_known_part_inserted() {
         let issuer = Issuer::parse("https://auth.example.com/t/1").unwrap();
         let paths = Paths::of(&issuer);
-        assert_eq!(paths.oauth_metadata, "/.well-known/oauth-authorization-server/t/1");
-        assert_eq!(paths.openid_metadata, "/t/1/.well-known/openid-configuration");
+        assert_eq!(
+            paths.oauth_metadata,
+            "/.well-known/oauth-authorization-server/t/1"
+        );
+        assert_eq!(
+            paths.openid_metadata,
+            "/t/1/.well-known/openid-configuration"
+        );
         let document = document(&issuer, &paths, &[Algorithm::Es256]);
         assert_eq!(
             document.pointer("/token_endpoint").unwrap(),

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::net::IpAddr;
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -9,6 +10,8 @@ use hyper::body::Incoming;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
+
+use crate::listener::Answering;
 
 /// The content type of OpenMetrics 1.0.0, which Prometheus reads.
 const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -55,19 +58,6 @@ impl Monitor {
         }
     }
 
-    /// Answers one request. There is always an answer.
-    #[expect(clippy::unused_async, reason = "hyper's services are asynchronous")]
-    pub async fn answer(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-        let reads = *request.method() == Method::GET || *request.method() == Method::HEAD;
-        Ok(match request.uri().path() {
-            _ if !reads => text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n".to_owned()),
-            "/metrics" => typed(StatusCode::OK, METRICS_TYPE, (self.metrics)()),
-            "/healthz" => text(StatusCode::OK, "alive\n".to_owned()),
-            "/readyz" => self.ready(),
-            _ => text(StatusCode::NOT_FOUND, "/metrics, /healthz or /readyz\n".to_owned()),
-        })
-    }
-
     fn ready(&self) -> Response<Full<Bytes>> {
         let readiness = (self.readiness)();
         let status = if readiness.ready {
@@ -77,6 +67,29 @@ impl Monitor {
         };
         let body = serde_json::to_string(&readiness).unwrap_or_default() + "\n";
         typed(status, "application/json", body)
+    }
+}
+
+impl Answering for Monitor {
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        _: IpAddr,
+    ) -> Result<Response<Full<Bytes>>, Infallible> {
+        let reads = *request.method() == Method::GET || *request.method() == Method::HEAD;
+        Ok(match request.uri().path() {
+            _ if !reads => text(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "only GET and HEAD\n".to_owned(),
+            ),
+            "/metrics" => typed(StatusCode::OK, METRICS_TYPE, (self.metrics)()),
+            "/healthz" => text(StatusCode::OK, "alive\n".to_owned()),
+            "/readyz" => self.ready(),
+            _ => text(
+                StatusCode::NOT_FOUND,
+                "/metrics, /healthz or /readyz\n".to_owned(),
+            ),
+        })
     }
 }
 

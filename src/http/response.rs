@@ -65,7 +65,9 @@ pub(super) fn refusal(denial: Denial) -> Response {
             "Basic realm=\"grantd\", charset=\"UTF-8\"".to_owned(),
         )),
         405 => response.headers.push(("allow", "POST".to_owned())),
-        503 => response.headers.push(("retry-after", RETRY_AFTER.to_owned())),
+        503 => response
+            .headers
+            .push(("retry-after", RETRY_AFTER.to_owned())),
         _ => {}
     }
     response

@@ -12,14 +12,15 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 use tracing::{debug, warn};
 
+use super::body;
 use super::metadata::{self, Paths};
 use super::response::{self, Response};
 use super::token_request::{self, Head, TokenRequest};
-use super::body;
 use crate::audit::{Outcome, Unrecorded};
 use crate::domain::{Algorithm, Denial, RequestId};
 use crate::evidence::LocalSources;
 use crate::issue::{self, Arrival, Desk};
+use crate::listener::Answering;
 use crate::random;
 use crate::telemetry::Observations;
 
@@ -27,8 +28,10 @@ use crate::telemetry::Observations;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What each answer gets (checklist 65): no guessing of types.
-const NOSNIFF: (HeaderName, HeaderValue) =
-    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+const NOSNIFF: (HeaderName, HeaderValue) = (
+    header::X_CONTENT_TYPE_OPTIONS,
+    HeaderValue::from_static("nosniff"),
+);
 
 /// How long the metadata may be kept by a client: it changes only with the settings.
 const METADATA_CACHE: &str = "public, max-age=3600";
@@ -76,21 +79,6 @@ impl Service {
         }
     }
 
-    /// Answers one request. There is always an answer.
-    pub async fn answer(&self, request: Request<Incoming>, remote: IpAddr) -> Result<Answer, Infallible> {
-        let path = request.uri().path();
-        let response = if path == self.paths.token {
-            return Ok(self.token(request, remote).await);
-        } else if path == self.paths.jwks {
-            readable(request.method(), || self.jwks(request.headers()))
-        } else if path == self.paths.oauth_metadata || path == self.paths.openid_metadata {
-            readable(request.method(), || self.metadata())
-        } else {
-            response::plain(404, "not found\n")
-        };
-        Ok(finish(response, random::request_id()))
-    }
-
     async fn token(&self, request: Request<Incoming>, remote: IpAddr) -> Answer {
         let started = self.desk.clock.monotonic();
         let arrival = Arrival {
@@ -132,7 +120,10 @@ impl Service {
             status: 200,
             headers: vec![
                 ("content-type", "application/jwk-set+json".to_owned()),
-                ("cache-control", format!("public, max-age={}", jwks.max_age(now).seconds())),
+                (
+                    "cache-control",
+                    format!("public, max-age={}", jwks.max_age(now).seconds()),
+                ),
                 ("etag", jwks.etag().to_owned()),
                 ("access-control-allow-origin", "*".to_owned()),
             ],
@@ -144,7 +135,9 @@ impl Service {
             .iter()
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| value.split(','))
-            .any(|tag| matches!(tag.trim(), "*") || tag.trim().trim_start_matches("W/") == jwks.etag());
+            .any(|tag| {
+                matches!(tag.trim(), "*") || tag.trim().trim_start_matches("W/") == jwks.etag()
+            });
         if known {
             response.status = 304;
         } else {
@@ -163,6 +156,26 @@ impl Service {
             ],
             body: self.metadata.to_vec(),
         }
+    }
+}
+
+impl Answering for Service {
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        remote: IpAddr,
+    ) -> Result<Answer, Infallible> {
+        let path = request.uri().path();
+        let response = if path == self.paths.token {
+            return Ok(self.token(request, remote).await);
+        } else if path == self.paths.jwks {
+            readable(request.method(), || self.jwks(request.headers()))
+        } else if path == self.paths.oauth_metadata || path == self.paths.openid_metadata {
+            readable(request.method(), || self.metadata())
+        } else {
+            response::plain(404, "not found\n")
+        };
+        Ok(finish(response, random::request_id()))
     }
 }
 
@@ -205,12 +218,18 @@ fn readable(method: &Method, document: impl FnOnce() -> Response) -> Response {
     }
     if *method == Method::OPTIONS {
         let mut response = response::plain(204, "");
-        response.headers.push(("allow", "GET, HEAD, OPTIONS".to_owned()));
-        response.headers.push(("access-control-allow-origin", "*".to_owned()));
+        response
+            .headers
+            .push(("allow", "GET, HEAD, OPTIONS".to_owned()));
+        response
+            .headers
+            .push(("access-control-allow-origin", "*".to_owned()));
         return response;
     }
     let mut response = response::plain(405, "only GET and HEAD are allowed here\n");
-    response.headers.push(("allow", "GET, HEAD, OPTIONS".to_owned()));
+    response
+        .headers
+        .push(("allow", "GET, HEAD, OPTIONS".to_owned()));
     response
 }
 

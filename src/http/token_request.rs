@@ -102,8 +102,13 @@ pub(super) fn check_head(head: &Head<'_>) -> Result<(), Denial> {
 
 /// `application/x-www-form-urlencoded`, with any parameters: a charset is tolerated and means nothing.
 fn is_form(content_type: &[u8]) -> bool {
-    let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default();
-    essence.trim_ascii().eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
+    let essence = content_type
+        .split(|byte| *byte == b';')
+        .next()
+        .unwrap_or_default();
+    essence
+        .trim_ascii()
+        .eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
 }
 
 /// Parses a request whose head has passed [`check_head`].
@@ -183,7 +188,11 @@ impl Fields {
 /// One method for one request (RFC 6749 section 2.3). A secret that is empty counts as left out.
 fn present(authorization: Option<&[u8]>, mut fields: Fields) -> Result<Presented, Denial> {
     let asserted = fields.assertion.is_some() || fields.assertion_type.is_some();
-    let methods = [authorization.is_some(), fields.client_secret.is_some(), asserted];
+    let methods = [
+        authorization.is_some(),
+        fields.client_secret.is_some(),
+        asserted,
+    ];
     if methods.into_iter().filter(|used| *used).count() > 1 {
         return Err(Denial::TwoMethods);
     }

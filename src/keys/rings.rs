@@ -160,7 +160,10 @@ impl Rings {
             let found = rings.rings.iter().find_map(|ring| ring.find(&key.id));
             found.is_some_and(|key| key.state == KeyState::Withdrawn)
         };
-        let keys = self.rings.iter().flat_map(|ring| ring.in_state(KeyState::Withdrawn));
+        let keys = self
+            .rings
+            .iter()
+            .flat_map(|ring| ring.in_state(KeyState::Withdrawn));
         keys.into_iter().any(|key| !withdrawn(earlier, key))
     }
 

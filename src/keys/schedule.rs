@@ -197,18 +197,12 @@ pub fn publication(ring: &Ring, shown: impl Fn(&KeyId) -> bool) -> Option<Step> 
         .map(|key| Step::Publish(key.id.clone()))
 }
 
-/// The steps that keep waiting keys waiting when key time leaps by `leapt` from `before`.
-#[must_use]
-pub fn postponements(
-    ring: &Ring,
-    before: UnixSeconds,
-    leapt: Lifetime,
-    settings: &ScheduleSettings,
-) -> Vec<Step> {
+/// The steps that keep waiting keys as old as they are when key time leaps: none of them was in
+/// the JWKS for the time that was leapt over.
+pub fn postponements(ring: &Ring, leapt: Lifetime) -> impl Iterator<Item = Step> {
     ring.in_state(KeyState::Next)
-        .filter(|key| ready_at(key, settings).is_some_and(|ready| ready > before))
-        .map(|key| Step::Postpone(key.id.clone(), leapt))
-        .collect()
+        .filter(|key| key.published.is_some())
+        .map(move |key| Step::Postpone(key.id.clone(), leapt))
 }
 
 /// The first moment at which a `next` key may sign; `None` while it is not published.

@@ -12,8 +12,8 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
-use super::connection::{self, Answering, ListenerCounters};
 use super::ConnectionLimits;
+use super::connection::{self, Answering, ListenerCounters};
 use crate::tasks::Tasks;
 
 /// How long `accept` pauses after a failure such as too many open files: it must neither spin nor give up
@@ -68,25 +68,32 @@ pub async fn serve_tls<A: Answering>(
     (tasks, counters): (Tasks, Arc<ListenerCounters>),
 ) {
     let acceptor = TlsAcceptor::from(tls);
-    accept_loop(bound.listener, limits, &tasks, &counters, |stream, remote| {
-        let (acceptor, service, draining) = (acceptor.clone(), Arc::clone(&service), tasks.draining());
-        let counters = Arc::clone(&counters);
-        async move {
-            match tokio::time::timeout(limits.handshake_time, acceptor.accept(stream)).await {
-                Ok(Ok(stream)) => {
-                    connection::drive(stream, remote, service, limits, draining).await;
-                }
-                Ok(Err(error)) => {
-                    counters.failed_handshakes.fetch_add(1, Ordering::Relaxed);
-                    debug!(%remote, %error, "TLS handshake failed");
-                }
-                Err(_) => {
-                    counters.failed_handshakes.fetch_add(1, Ordering::Relaxed);
-                    debug!(%remote, "TLS handshake timed out");
+    accept_loop(
+        bound.listener,
+        limits,
+        &tasks,
+        &counters,
+        |stream, remote| {
+            let (acceptor, service, draining) =
+                (acceptor.clone(), Arc::clone(&service), tasks.draining());
+            let counters = Arc::clone(&counters);
+            async move {
+                match tokio::time::timeout(limits.handshake_time, acceptor.accept(stream)).await {
+                    Ok(Ok(stream)) => {
+                        connection::drive(stream, remote, service, limits, draining).await;
+                    }
+                    Ok(Err(error)) => {
+                        counters.failed_handshakes.fetch_add(1, Ordering::Relaxed);
+                        debug!(%remote, %error, "TLS handshake failed");
+                    }
+                    Err(_) => {
+                        counters.failed_handshakes.fetch_add(1, Ordering::Relaxed);
+                        debug!(%remote, "TLS handshake timed out");
+                    }
                 }
             }
-        }
-    })
+        },
+    )
     .await;
 }
 
@@ -98,10 +105,16 @@ pub async fn serve_plain<A: Answering>(
     tasks: Tasks,
     counters: Arc<ListenerCounters>,
 ) {
-    accept_loop(bound.listener, limits, &tasks, &counters, |stream, remote| {
-        let (service, draining) = (Arc::clone(&service), tasks.draining());
-        connection::drive_http1(stream, remote, service, limits, draining)
-    })
+    accept_loop(
+        bound.listener,
+        limits,
+        &tasks,
+        &counters,
+        |stream, remote| {
+            let (service, draining) = (Arc::clone(&service), tasks.draining());
+            connection::drive_http1(stream, remote, service, limits, draining)
+        },
+    )
     .await;
 }
 

@@ -12,7 +12,7 @@ mod tls;
 use std::time::Duration;
 
 pub use accept::{BindError, Bound, bind, serve_plain, serve_tls};
-pub use connection::ListenerCounters;
+pub use connection::{Answering, ListenerCounters};
 pub use tls::{TlsError, load as load_tls};
 
 /// The limits of connections.

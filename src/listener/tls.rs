@@ -23,7 +23,9 @@ pub enum TlsError {
         source: rustls::pki_types::pem::Error,
     },
     /// A file without a certificate.
-    #[error("{0} has no certificate: a PEM file that begins with -----BEGIN CERTIFICATE----- is needed")]
+    #[error(
+        "{0} has no certificate: a PEM file that begins with -----BEGIN CERTIFICATE----- is needed"
+    )]
     NoCertificate(PathBuf),
     /// The two do not belong together.
     #[error("the certificate in {certificate} does not match the key in {key}")]

@@ -53,7 +53,9 @@ pub(super) fn signing_input(facts: &TokenFacts, issuer: &Issuer, grant: &Grant) 
     // A claim of the client stands before one of the same name of the resource.
     let of_client = &grant.client().claims;
     append(&mut claims, of_client, |_| true);
-    append(&mut claims, &grant.resource().claims, |name| !of_client.contains_key(name));
+    append(&mut claims, &grant.resource().claims, |name| {
+        !of_client.contains_key(name)
+    });
 
     let mut input = String::with_capacity((header.len() + claims.len()) * 4 / 3 + 100);
     BASE64URL_NOPAD.encode_append(&header, &mut input);

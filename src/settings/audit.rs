@@ -34,7 +34,12 @@ pub(super) fn convert(
     let default = JournalSettings::default();
     let journal = JournalSettings {
         stream: nats.is_some(),
-        unshipped_max: bound("audit.unshipped_max", unshipped_max, default.unshipped_max, problems),
+        unshipped_max: bound(
+            "audit.unshipped_max",
+            unshipped_max,
+            default.unshipped_max,
+            problems,
+        ),
         keep: bound("audit.keep", keep, default.keep, problems),
         drop_oldest: drop_oldest.unwrap_or(default.drop_oldest),
         segment_bytes: problems.bytes("audit.segment", &segment, default.segment_bytes),
@@ -69,7 +74,9 @@ fn convert_wait(wait_for: Option<String>, stream: bool, problems: &mut Problems<
             WaitFor::Stream
         }
         Some(other) => {
-            problems.add(format!("audit.wait_for = {other:?}: write \"disk\" or \"stream\""));
+            problems.add(format!(
+                "audit.wait_for = {other:?}: write \"disk\" or \"stream\""
+            ));
             WaitFor::Disk
         }
     }
@@ -137,7 +144,11 @@ fn convert_nats(
     let mut settings = NatsSettings::new(urls, inbox?);
     settings.login = login(
         (user, password_file),
-        [("token_file", token_file), ("nkey_file", nkey_file), ("creds_file", creds_file)],
+        [
+            ("token_file", token_file),
+            ("nkey_file", nkey_file),
+            ("creds_file", creds_file),
+        ],
         problems,
     );
     settings.tls = NatsTls {
@@ -162,7 +173,8 @@ fn pair(
         (None, None) => None,
         (Some(certificate), Some(key)) => Some((problems.path(&certificate), problems.path(&key))),
         _ => {
-            problems.add("audit.nats: certificate and key go together: write both or none".to_owned());
+            problems
+                .add("audit.nats: certificate and key go together: write both or none".to_owned());
             None
         }
     }
@@ -180,7 +192,8 @@ fn login(
             user,
             file: problems.path(&file),
         }),
-        _ => problems.add("audit.nats: user and password_file go together: write both or none".to_owned()),
+        _ => problems
+            .add("audit.nats: user and password_file go together: write both or none".to_owned()),
     }
     for (name, file) in files {
         if let Some(file) = file.map(|file| problems.path(&file)) {

@@ -58,8 +58,11 @@ fn convert(file: file::File, problems: &mut Problems<'_>) -> Option<Settings> {
         metrics_address,
     } = listen;
     let listen = problems.address("listen.address", address, defaults::LISTEN);
-    let metrics_listen =
-        problems.address("listen.metrics_address", metrics_address, defaults::METRICS_LISTEN);
+    let metrics_listen = problems.address(
+        "listen.metrics_address",
+        metrics_address,
+        defaults::METRICS_LISTEN,
+    );
     let file::Tls { certificate, key } = tls;
     let file::State { dir } = state;
     let state = problems.path(&dir.unwrap_or_else(|| defaults::STATE_DIR.to_owned()));
@@ -139,10 +142,22 @@ fn convert_keys(
         }
     }
     let spans = [
-        ("keys.verifier_cache_max", verifier_cache_max, &mut settings.verifier_cache_max),
-        ("keys.publish_lead", publish_lead, &mut settings.publish_lead),
+        (
+            "keys.verifier_cache_max",
+            verifier_cache_max,
+            &mut settings.verifier_cache_max,
+        ),
+        (
+            "keys.publish_lead",
+            publish_lead,
+            &mut settings.publish_lead,
+        ),
         ("keys.active_for", active_for, &mut settings.active_for),
-        ("keys.prune_margin", prune_margin, &mut settings.prune_margin),
+        (
+            "keys.prune_margin",
+            prune_margin,
+            &mut settings.prune_margin,
+        ),
     ];
     for (name, text, place) in spans {
         if let Some(text) = text
@@ -186,7 +201,11 @@ fn convert_limits(
         ),
         header_time: problems.timeout("limits.header_time", header_time, defaults::HEADER_TIME),
         header_bytes: problems.size("limits.header_size", header_size, defaults::HEADER_BYTES),
-        header_fields: problems.count("limits.header_fields", *header_fields, defaults::HEADER_FIELDS),
+        header_fields: problems.count(
+            "limits.header_fields",
+            *header_fields,
+            defaults::HEADER_FIELDS,
+        ),
         streams: streams.unwrap_or(defaults::STREAMS),
         drain_time: drain,
     };
@@ -205,7 +224,9 @@ fn convert_log(log: file::Log, problems: &mut Problems<'_>) -> LogSettings {
         None | Some("text") => false,
         Some("json") => true,
         Some(other) => {
-            problems.add(format!("log.format = {other:?}: write \"text\" or \"json\""));
+            problems.add(format!(
+                "log.format = {other:?}: write \"text\" or \"json\""
+            ));
             false
         }
     };
@@ -253,13 +274,20 @@ impl Problems<'_> {
         };
         let (least, most) = TIMEOUT_RANGE;
         if !(least..=most).contains(&span.seconds()) {
-            self.add(format!("{name} = {text:?}: it must lie between {least}s and {most}s"));
+            self.add(format!(
+                "{name} = {text:?}: it must lie between {least}s and {most}s"
+            ));
         }
         span.to_duration()
     }
 
     /// A span of time.
-    pub(super) fn span(&mut self, name: &str, text: &Option<String>, default: Lifetime) -> Lifetime {
+    pub(super) fn span(
+        &mut self,
+        name: &str,
+        text: &Option<String>,
+        default: Lifetime,
+    ) -> Lifetime {
         text.as_ref()
             .and_then(|text| self.keep(name, text, Lifetime::parse(text)))
             .unwrap_or(default)
@@ -277,7 +305,9 @@ impl Problems<'_> {
     fn size(&mut self, name: &str, text: &Option<String>, default: usize) -> usize {
         let bytes = self.bytes(name, text, default as u64);
         if !(1024..=16 * 1024 * 1024).contains(&bytes) {
-            self.add(format!("{name} = {bytes} bytes: it must lie between 1KiB and 16MiB"));
+            self.add(format!(
+                "{name} = {bytes} bytes: it must lie between 1KiB and 16MiB"
+            ));
         }
         usize::try_from(bytes).unwrap_or(default)
     }
@@ -292,9 +322,9 @@ impl Problems<'_> {
 
     fn address(&mut self, name: &str, text: Option<String>, default: &str) -> Option<SocketAddr> {
         let text = text.unwrap_or_else(|| default.to_owned());
-        let parsed = text
-            .parse()
-            .map_err(|_| "write an address and a port, such as \"127.0.0.1:8443\" or \"[::]:8443\"");
+        let parsed = text.parse().map_err(
+            |_| "write an address and a port, such as \"127.0.0.1:8443\" or \"[::]:8443\"",
+        );
         self.keep(name, &text, parsed)
     }
 }

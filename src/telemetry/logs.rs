@@ -12,7 +12,9 @@ use crate::settings::LogSettings;
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// The filter is none.
-    #[error("the log filter {filter:?} is none: write a level such as \"info\", or \"grantd=debug,info\"")]
+    #[error(
+        "the log filter {filter:?} is none: write a level such as \"info\", or \"grantd=debug,info\""
+    )]
     Filter {
         /// The filter.
         filter: String,

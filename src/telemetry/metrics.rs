@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
@@ -71,12 +71,16 @@ struct Page<'a>(DescriptorEncoder<'a>);
 
 impl Page<'_> {
     fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
-        let metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        let metric = self
+            .0
+            .encode_descriptor(name, help, None, MetricType::Counter)?;
         ConstCounter::new(value).encode(metric)
     }
 
     fn gauge(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
-        let metric = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        let metric = self
+            .0
+            .encode_descriptor(name, help, None, MetricType::Gauge)?;
         ConstGauge::new(value).encode(metric)
     }
 
@@ -87,7 +91,9 @@ impl Page<'_> {
         label: &'static str,
         values: impl Iterator<Item = (&'v str, u64)>,
     ) -> fmt::Result {
-        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        let mut metric = self
+            .0
+            .encode_descriptor(name, help, None, MetricType::Counter)?;
         for (value, count) in values {
             let labels = [(label, value)];
             ConstCounter::new(count).encode(metric.encode_family(&labels)?)?;
@@ -96,16 +102,27 @@ impl Page<'_> {
     }
 
     /// A histogram of seconds from counts by upper bounds in microseconds.
-    fn seconds(&mut self, name: &str, help: &str, sum: u64, buckets: Vec<(f64, u64)>) -> fmt::Result {
+    fn seconds(
+        &mut self,
+        name: &str,
+        help: &str,
+        sum: u64,
+        buckets: Vec<(f64, u64)>,
+    ) -> fmt::Result {
         let metric =
-            self.0.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
+            self.0
+                .encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
         encode_histogram(metric, Duration::from_micros(sum).as_secs_f64(), &buckets)
     }
 }
 
-fn encode_histogram(mut metric: MetricEncoder<'_>, sum: f64, buckets: &[(f64, u64)]) -> fmt::Result {
+fn encode_histogram(
+    mut metric: MetricEncoder<'_>,
+    sum: f64,
+    buckets: &[(f64, u64)],
+) -> fmt::Result {
     let count = buckets.iter().map(|(_, count)| count).sum();
-    metric.encode_histogram::<()>(sum, count, buckets, None)
+    metric.encode_histogram::<NoLabelSet>(sum, count, buckets, None)
 }
 
 fn read(counter: &AtomicU64) -> u64 {
@@ -114,11 +131,16 @@ fn read(counter: &AtomicU64) -> u64 {
 
 /// Buckets with their bounds in seconds; the last one has none.
 fn buckets<'a>(bounds: &[u64], counts: impl Iterator<Item = &'a AtomicU64>) -> Vec<(f64, u64)> {
-    let bounds = bounds.iter().map(|micros| Duration::from_micros(*micros).as_secs_f64());
+    let bounds = bounds
+        .iter()
+        .map(|micros| Duration::from_micros(*micros).as_secs_f64());
     bounds.chain([f64::MAX]).zip(counts.map(read)).collect()
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a gauge is a float; 2^53 is beyond all that is counted")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a gauge is a float; 2^53 is beyond all that is counted"
+)]
 const fn float(number: u64) -> f64 {
     number as f64
 }
@@ -146,23 +168,47 @@ impl Gauges {
 
     fn connections(&self, page: &mut Page<'_>) -> fmt::Result {
         let seen = &self.listener;
-        page.gauge("connections_open", "Open connections", float(read(&seen.open)))?;
-        page.counter("connections_accepted", "Connections accepted", read(&seen.accepted))?;
+        page.gauge(
+            "connections_open",
+            "Open connections",
+            float(read(&seen.open)),
+        )?;
+        page.counter(
+            "connections_accepted",
+            "Connections accepted",
+            read(&seen.accepted),
+        )?;
         page.counter(
             "handshakes_failed",
             "TLS handshakes that failed or timed out",
             read(&seen.failed_handshakes),
         )?;
-        page.counter("accepts_failed", "Calls of accept that failed", read(&seen.failed_accepts))
+        page.counter(
+            "accepts_failed",
+            "Calls of accept that failed",
+            read(&seen.failed_accepts),
+        )
     }
 
     fn of_journal(&self, page: &mut Page<'_>) -> fmt::Result {
         let status = self.journal.status();
         let seen = self.journal.counters();
         page.counter("journal_events", "Lines made durable", read(&seen.events))?;
-        page.counter("journal_commits", "Commits, each one fdatasync", read(&seen.commits))?;
-        page.counter("journal_written_bytes", "Bytes made durable", read(&seen.bytes))?;
-        page.counter("journal_disk_full", "Commits that found the disk full", read(&seen.disk_full))?;
+        page.counter(
+            "journal_commits",
+            "Commits, each one fdatasync",
+            read(&seen.commits),
+        )?;
+        page.counter(
+            "journal_written_bytes",
+            "Bytes made durable",
+            read(&seen.bytes),
+        )?;
+        page.counter(
+            "journal_disk_full",
+            "Commits that found the disk full",
+            read(&seen.disk_full),
+        )?;
         page.counter(
             "refusals_recorded",
             "Refusals before a proof that were recorded one by one",
@@ -175,7 +221,12 @@ impl Gauges {
         )?;
         let unrecorded = Unrecorded::ALL.iter().zip(&seen.unrecorded);
         let unrecorded = unrecorded.map(|(reason, count)| (reason.reason(), read(count)));
-        page.family("journal_unrecorded", "Decisions not recorded", "reason", unrecorded)?;
+        page.family(
+            "journal_unrecorded",
+            "Decisions not recorded",
+            "reason",
+            unrecorded,
+        )?;
         page.seconds(
             "journal_sync_duration",
             "How long fdatasync took",
@@ -188,45 +239,102 @@ impl Gauges {
     fn of_shipper(&self, page: &mut Page<'_>) -> fmt::Result {
         let status = self.board.read();
         let connected = f64::from(u8::from(status.connected));
-        page.gauge("ship_connected", "1 while a NATS server is connected", connected)?;
-        page.gauge("ship_lag_events", "Lines that the stream is not known to hold", float(status.lag()))?;
+        page.gauge(
+            "ship_connected",
+            "1 while a NATS server is connected",
+            connected,
+        )?;
+        page.gauge(
+            "ship_lag_events",
+            "Lines that the stream is not known to hold",
+            float(status.lag()),
+        )?;
         page.gauge(
             "ship_findings",
             "What is unsafe about the stream's configuration",
             float(u64::try_from(status.findings.len()).unwrap_or(u64::MAX)),
         )?;
-        page.counter("ship_connect_failures", "Connects that failed", read(&self.ship.connect_failures))
+        page.counter(
+            "ship_connect_failures",
+            "Connects that failed",
+            read(&self.ship.connect_failures),
+        )
     }
 
     fn of_registry(&self, page: &mut Page<'_>) -> fmt::Result {
         let seen = &self.registry;
-        page.counter("registry_applied", "Registries accepted", read(&seen.applied))?;
-        page.counter("registry_rejected", "Registries refused", read(&seen.rejected))?;
-        page.gauge("registry_problems", "Problems of the folder now", float(read(&seen.problems)))?;
+        page.counter(
+            "registry_applied",
+            "Registries accepted",
+            read(&seen.applied),
+        )?;
+        page.counter(
+            "registry_rejected",
+            "Registries refused",
+            read(&seen.rejected),
+        )?;
+        page.gauge(
+            "registry_problems",
+            "Problems of the folder now",
+            float(read(&seen.problems)),
+        )?;
         let world = self.current.load();
         let Some(served) = &world.registry else {
             return page.gauge("registry_generation", "Registries served so far", 0.0);
         };
         let count = |number: usize| float(u64::try_from(number).unwrap_or(u64::MAX));
-        page.gauge("registry_generation", "Registries served so far", float(served.generation))?;
-        page.gauge("registry_applied_timestamp_seconds", "Since when it is served", float(served.since.get()))?;
-        page.gauge("registry_clients", "Clients served", count(served.snapshot.clients.len()))?;
-        page.gauge("registry_resources", "Resources served", count(served.snapshot.resources.len()))
+        page.gauge(
+            "registry_generation",
+            "Registries served so far",
+            float(served.generation),
+        )?;
+        page.gauge(
+            "registry_applied_timestamp_seconds",
+            "Since when it is served",
+            float(served.since.get()),
+        )?;
+        page.gauge(
+            "registry_clients",
+            "Clients served",
+            count(served.snapshot.clients.len()),
+        )?;
+        page.gauge(
+            "registry_resources",
+            "Resources served",
+            count(served.snapshot.resources.len()),
+        )
     }
 
     fn of_keys(&self, page: &mut Page<'_>) -> fmt::Result {
         let world = self.current.load();
         let Some(rings) = &world.rings else {
-            return page.gauge("keys_ready", "1 while the default ring has a key that may sign", 0.0);
+            return page.gauge(
+                "keys_ready",
+                "1 while the default ring has a key that may sign",
+                0.0,
+            );
         };
         let signs = f64::from(u8::from(rings.ready()));
-        page.gauge("keys_ready", "1 while the default ring has a key that may sign", signs)?;
+        page.gauge(
+            "keys_ready",
+            "1 while the default ring has a key that may sign",
+            signs,
+        )?;
         let clock = f64::from(u8::from(rings.clock().signs()));
-        page.gauge("clock_good", "1 while wall time is not behind its mark", clock)?;
+        page.gauge(
+            "clock_good",
+            "1 while wall time is not behind its mark",
+            clock,
+        )?;
         let name = "keys";
-        let mut metric = page.0.encode_descriptor(name, "Keys by state", None, MetricType::Gauge)?;
+        let mut metric =
+            page.0
+                .encode_descriptor(name, "Keys by state", None, MetricType::Gauge)?;
         for state in KeyState::ALL {
-            let keys = rings.rings().iter().map(|ring| ring.in_state(state).count());
+            let keys = rings
+                .rings()
+                .iter()
+                .map(|ring| ring.in_state(state).count());
             let count = float(u64::try_from(keys.sum::<usize>()).unwrap_or(u64::MAX));
             ConstGauge::new(count).encode(metric.encode_family(&[("state", state.name())])?)?;
         }
@@ -235,17 +343,43 @@ impl Gauges {
 }
 
 fn journal_gauges(status: &JournalStatus, page: &mut Page<'_>) -> fmt::Result {
-    page.gauge("journal_sequence", "The last line on disk", float(status.tip.sequence))?;
-    page.gauge("journal_confirmed", "The last line in the stream", float(status.confirmed))?;
-    page.gauge("journal_bytes", "Bytes of all segments", float(status.bytes))?;
-    page.gauge("journal_unshipped_bytes", "Bytes not yet in the stream", float(status.unshipped_bytes))?;
+    page.gauge(
+        "journal_sequence",
+        "The last line on disk",
+        float(status.tip.sequence),
+    )?;
+    page.gauge(
+        "journal_confirmed",
+        "The last line in the stream",
+        float(status.confirmed),
+    )?;
+    page.gauge(
+        "journal_bytes",
+        "Bytes of all segments",
+        float(status.bytes),
+    )?;
+    page.gauge(
+        "journal_unshipped_bytes",
+        "Bytes not yet in the stream",
+        float(status.unshipped_bytes),
+    )?;
     page.gauge(
         "journal_fill_ratio",
         "How full the bound is at which tokens are refused",
         status.fill.unwrap_or(0.0),
     )?;
-    page.gauge("journal_keep_fill_ratio", "How full keep is", status.keep_fill)?;
+    page.gauge(
+        "journal_keep_fill_ratio",
+        "How full keep is",
+        status.keep_fill,
+    )?;
     let forever = f64::INFINITY;
-    let full = status.time_to_full.map_or(forever, |time| time.as_secs_f64());
-    page.gauge("journal_time_to_full_seconds", "When it is full at the rate of the last minute", full)
+    let full = status
+        .time_to_full
+        .map_or(forever, |time| time.as_secs_f64());
+    page.gauge(
+        "journal_time_to_full_seconds",
+        "When it is full at the rate of the last minute",
+        full,
+    )
 }

@@ -40,7 +40,12 @@ fn a_whole_request_in_the_body() {
     .unwrap();
     assert_eq!(request.resource, AskedResource::One("https://a".to_owned()));
     assert_eq!(request.scope.as_deref(), Some("x y"));
-    let Presented::Secret { client_id, secret, method } = request.presented else {
+    let Presented::Secret {
+        client_id,
+        secret,
+        method,
+    } = request.presented
+    else {
         panic!("no secret");
     };
     assert_eq!((client_id.as_str(), secret.expose().as_str()), ("c", "s"));
@@ -52,18 +57,60 @@ fn what_the_head_alone_tells() {
     let good = head(None);
     assert_eq!(check_head(&good), Ok(()));
     let table = [
-        (Head { is_post: false, ..good }, Denial::MethodNotAllowed),
-        (Head { query: Some("a=b"), ..good }, Denial::QueryParameters),
-        (Head { encoded: true, ..good }, Denial::ContentEncoding),
-        (Head { content_type: None, ..good }, Denial::ContentType),
-        (Head { content_type: Some(b"application/json"), ..good }, Denial::ContentType),
-        (Head { authorizations: 2, ..good }, Denial::RepeatedAuthorization),
+        (
+            Head {
+                is_post: false,
+                ..good
+            },
+            Denial::MethodNotAllowed,
+        ),
+        (
+            Head {
+                query: Some("a=b"),
+                ..good
+            },
+            Denial::QueryParameters,
+        ),
+        (
+            Head {
+                encoded: true,
+                ..good
+            },
+            Denial::ContentEncoding,
+        ),
+        (
+            Head {
+                content_type: None,
+                ..good
+            },
+            Denial::ContentType,
+        ),
+        (
+            Head {
+                content_type: Some(b"application/json"),
+                ..good
+            },
+            Denial::ContentType,
+        ),
+        (
+            Head {
+                authorizations: 2,
+                ..good
+            },
+            Denial::RepeatedAuthorization,
+        ),
     ];
     for (head, denial) in table {
         assert_eq!(check_head(&head), Err(denial), "{head:?}");
     }
     let charset = b"Application/X-WWW-Form-Urlencoded ; charset=utf-8";
-    assert_eq!(check_head(&Head { content_type: Some(charset), ..good }), Ok(()));
+    assert_eq!(
+        check_head(&Head {
+            content_type: Some(charset),
+            ..good
+        }),
+        Ok(())
+    );
 }
 
 #[test]
@@ -91,7 +138,10 @@ fn a_second_resource_is_left_to_the_grant() {
 fn the_grant_type_is_required_and_known() {
     assert_eq!(refused(post("")), Denial::MissingGrantType);
     assert_eq!(refused(post("grant_type=")), Denial::MissingGrantType);
-    assert_eq!(refused(post("grant_type=password")), Denial::UnsupportedGrantType);
+    assert_eq!(
+        refused(post("grant_type=password")),
+        Denial::UnsupportedGrantType
+    );
 }
 
 #[test]

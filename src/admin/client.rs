@@ -1,0 +1,114 @@
+//! A command's end of the admin socket. Blocking, for commands have one thing to do. Touches: net.
+
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::protocol::{Answer, Request};
+use crate::audit::chain::MAX_LINE;
+
+/// The limit of one answer: the daemon waits 10 s at most before it begins one.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Longest line of an answer in bytes: one of the journal, with its line feed.
+const MAX_ANSWER_LINE: u64 = MAX_LINE as u64 + 1;
+
+/// A connection to a live daemon.
+#[derive(Debug)]
+pub struct AdminClient {
+    stream: BufReader<UnixStream>,
+}
+
+/// Why the daemon's answer is none.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientFault {
+    /// The connection broke, or took too long.
+    #[error("the daemon's admin socket gives no answer")]
+    Io(#[from] io::Error),
+    /// The daemon said no.
+    #[error("the daemon refuses: {0}")]
+    Refused(String),
+    /// Something that is no answer: another program, or another version.
+    #[error("the daemon's answer is not understood: is it of another version?")]
+    Answer,
+}
+
+/// Lines of the journal, and its bounds.
+#[derive(Clone, Debug)]
+pub struct Lines {
+    /// The first sequence in the journal.
+    pub oldest: u64,
+    /// The highest sequence on disk.
+    pub durable: u64,
+    /// The lines, byte for byte, without line feeds.
+    pub lines: Vec<Bytes>,
+}
+
+impl AdminClient {
+    /// Connects to a socket.
+    ///
+    /// # Errors
+    /// As the system says: `NotFound` or `ConnectionRefused` when no daemon is there.
+    pub fn connect(path: &Path) -> io::Result<Self> {
+        let stream = UnixStream::connect(path)?;
+        stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+        stream.set_write_timeout(Some(ANSWER_TIMEOUT))?;
+        Ok(Self {
+            stream: BufReader::new(stream),
+        })
+    }
+
+    /// Up to `max` lines from `from` (0: the oldest) on; waits for one when there is none yet.
+    ///
+    /// # Errors
+    /// [`ClientFault`].
+    pub fn audit_lines(
+        &mut self,
+        from: u64,
+        max: usize,
+        wait: Duration,
+    ) -> Result<Lines, ClientFault> {
+        let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        let answer = self.ask(Request::AuditLines { from, max, wait_ms })?;
+        let (Some(oldest), Some(durable), Some(count)) =
+            (answer.oldest, answer.durable, answer.lines)
+        else {
+            return Err(ClientFault::Answer);
+        };
+        let mut lines = Vec::with_capacity(count.min(max));
+        for _ in 0..count {
+            lines.push(Bytes::from(self.line()?));
+        }
+        Ok(Lines {
+            oldest,
+            durable,
+            lines,
+        })
+    }
+
+    fn ask(&mut self, request: Request) -> Result<Answer, ClientFault> {
+        let mut line = serde_json::to_vec(&request).map_err(|_| ClientFault::Answer)?;
+        line.push(b'\n');
+        self.stream.get_mut().write_all(&line)?;
+        let answer: Answer =
+            serde_json::from_slice(&self.line()?).map_err(|_| ClientFault::Answer)?;
+        if answer.ok {
+            return Ok(answer);
+        }
+        Err(ClientFault::Refused(answer.error.unwrap_or_default()))
+    }
+
+    fn line(&mut self) -> Result<Vec<u8>, ClientFault> {
+        let mut line = Vec::new();
+        let mut limited = self.stream.by_ref().take(MAX_ANSWER_LINE);
+        limited.read_until(b'\n', &mut line)?;
+        if line.pop() == Some(b'\n') {
+            Ok(line)
+        } else {
+            Err(ClientFault::Answer)
+        }
+    }
+}

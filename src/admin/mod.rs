@@ -1,0 +1,23 @@
+//! The admin socket: how commands talk to a live daemon. Touches: fs, net.
+//!
+//! A Unix socket in the state directory. A request is one line of JSON, `{"request":NAME,…}`; an
+//! answer is one line of JSON, `{"ok":true,…}` or `{"ok":false,"error":"…"}`, after which some
+//! requests send lines of their own. A connection takes one request after the other.
+//!
+//! | request | fields | answer | lines after it |
+//! |---|---|---|---|
+//! | `audit_lines` | `from` (0: the oldest), `max`, optional `wait_ms` | `oldest`, `durable`, `lines` | that many lines of the journal, byte for byte |
+//!
+//! **Invariant:** only the daemon's own user and root are served, known by `SO_PEERCRED`; every
+//! request here only reads; a line beyond what is durable is never sent.
+
+mod client;
+mod protocol;
+mod server;
+
+pub use client::{AdminClient, ClientFault, Lines};
+pub use protocol::{MAX_LINES, MAX_REQUEST, Request};
+pub use server::{AdminPorts, BindFault, bind, serve};
+
+/// The socket's name in the state directory.
+pub const SOCKET: &str = "admin.sock";

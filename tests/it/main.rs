@@ -1,0 +1,21 @@
+//! Black-box tests: one binary, one file a behaviour, each against the real daemon.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    unreachable_pub,
+    reason = "a test ends where something is not as it must be, and starts what it needs itself"
+)]
+
+mod support;
+
+mod client_credentials;
+mod dev;
+mod discovery;
+mod harness;
+mod interop;
+mod limits;
+mod timing;
+mod tokens;

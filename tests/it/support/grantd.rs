@@ -1,0 +1,261 @@
+//! The daemon under test: the real binary, in a folder of its own, on ports that the system picks.
+
+use std::ffi::OsString;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex, Weak, mpsc};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde::Deserialize;
+use tempfile::TempDir;
+
+use super::{Ask, Https, Registry, eventually};
+
+/// Longest start: keys of every algorithm, RSA's among them, on a busy machine.
+const START: Duration = Duration::from_secs(30);
+
+/// Longest orderly stop.
+const STOP: Duration = Duration::from_secs(30);
+
+/// Bytes of the daemon's log that a failing test shows.
+const SHOWN_LOG: usize = 8 * 1024;
+
+/// What `grantd dev --format json` prints once it is ready.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Ready {
+    pub issuer: String,
+    pub token_endpoint: String,
+    pub jwks_uri: String,
+    pub ca_file: PathBuf,
+    pub client_id: String,
+    pub client_secret: String,
+    pub resource: String,
+    pub scopes: Vec<String>,
+    pub metrics: String,
+    pub registry: PathBuf,
+    pub state: PathBuf,
+    pub pid: u32,
+}
+
+/// How a daemon is to be started.
+pub struct Dev {
+    registry: Registry,
+    state: Option<PathBuf>,
+    arguments: Vec<OsString>,
+}
+
+/// A running daemon. Dropped, it is killed and its folder removed.
+pub struct Grantd {
+    child: Child,
+    /// What it printed when it was ready.
+    pub ready: Ready,
+    /// The same, as it was printed.
+    pub line: String,
+    https: Https,
+    log: PathBuf,
+    folder: TempDir,
+}
+
+/// The daemon that tests share which only ask it for things. It is started by the first test that
+/// needs it and stopped by the last.
+pub fn shared() -> Arc<Grantd> {
+    static SHARED: Mutex<Weak<Grantd>> = Mutex::new(Weak::new());
+    let mut shared = SHARED
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    if let Some(running) = shared.upgrade() {
+        return running;
+    }
+    let started = Arc::new(Grantd::dev().start());
+    *shared = Arc::downgrade(&started);
+    started
+}
+
+impl Grantd {
+    /// `grantd dev` with the company's registry.
+    pub fn dev() -> Dev {
+        Dev {
+            registry: Registry::company(),
+            state: None,
+            arguments: Vec::new(),
+        }
+    }
+
+    /// A token request of client credentials, to be filled in.
+    pub fn ask(&self) -> Ask<'_> {
+        Ask::new(&self.https, &self.ready.token_endpoint)
+    }
+
+    /// The client that trusts the daemon's CA.
+    pub fn https(&self) -> &Https {
+        &self.https
+    }
+
+    /// The registry folder, to be changed.
+    pub fn registry(&self) -> PathBuf {
+        self.folder.path().join("registry.d")
+    }
+
+    /// What the daemon has logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// The address of the second listener.
+    pub fn metrics(&self) -> SocketAddr {
+        let address = self.ready.metrics.trim_start_matches("http://");
+        let address = address.split('/').next().unwrap_or_default();
+        address.parse().expect("the second listener's address")
+    }
+
+    /// Asks it to stop, and waits until it has. It must do so in time.
+    pub fn stop(&mut self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        let child = &mut self.child;
+        eventually("the daemon stops", STOP, || child.try_wait().unwrap())
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Kills it, as a power cut would.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Grantd {
+    fn drop(&mut self) {
+        let _gone = self.child.kill();
+        let _reaped = self.child.wait();
+        if std::thread::panicking() {
+            show_log(&self.log);
+        }
+    }
+}
+
+impl Dev {
+    /// Another registry.
+    pub fn registry(mut self, registry: Registry) -> Self {
+        self.registry = registry;
+        self
+    }
+
+    /// A state folder that outlives the daemon.
+    pub fn state(mut self, folder: &Path) -> Self {
+        self.state = Some(folder.to_owned());
+        self
+    }
+
+    /// A NATS server.
+    pub fn nats(self, url: &str) -> Self {
+        self.argument("--nats").argument(url)
+    }
+
+    /// One more argument.
+    pub fn argument(mut self, argument: impl Into<OsString>) -> Self {
+        self.arguments.push(argument.into());
+        self
+    }
+
+    /// Starts it and waits until it is ready.
+    pub fn start(self) -> Grantd {
+        let folder = TempDir::new().unwrap();
+        let log = folder.path().join("log");
+        let mut child = self
+            .command(folder.path())
+            .stdout(Stdio::piped())
+            .stderr(std::fs::File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        let line = first_line(&mut child, &log);
+        let ready: Ready = serde_json::from_str(&line).unwrap_or_else(|error| {
+            panic!("the line of `dev` is no object of its form: {error}: {line}")
+        });
+        Grantd {
+            https: Https::new(&ready.ca_file, &ready.token_endpoint),
+            child,
+            ready,
+            line,
+            log,
+            folder,
+        }
+    }
+
+    /// Starts what must refuse to start, and returns what it said.
+    pub fn refuse(self) -> Output {
+        let folder = TempDir::new().unwrap();
+        let mut command = self.command(folder.path());
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            eventually("the daemon refuses", START, || child.try_wait().unwrap())
+        }));
+        if ended.is_err() {
+            let _gone = child.kill();
+        }
+        let output = child.wait_with_output().unwrap();
+        assert!(
+            ended.is_ok(),
+            "it did not refuse: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        output
+    }
+
+    fn command(&self, folder: &Path) -> Command {
+        let registry = folder.join("registry.d");
+        std::fs::create_dir(&registry).unwrap();
+        self.registry.write(&registry);
+        let state = self.state.clone().unwrap_or_else(|| folder.join("state"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_grantd"));
+        command
+            .args(["dev", "--format", "json", "--listen", "127.0.0.1:0"])
+            .arg("--registry")
+            .arg(registry)
+            .arg("--state")
+            .arg(state)
+            .args(&self.arguments)
+            .current_dir(folder)
+            .stdin(Stdio::null());
+        command
+    }
+}
+
+/// The first line that the child prints, within [`START`]. The rest of its output is read and dropped,
+/// so that a full pipe never stops it.
+fn first_line(child: &mut Child, log: &Path) -> String {
+    let output = child.stdout.take().expect("stdout is a pipe");
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).lines() {
+            let Ok(line) = line else { break };
+            let _only_the_first_is_read = sender.send(line);
+        }
+    });
+    receiver.recv_timeout(START).unwrap_or_else(|why| {
+        let _gone = child.kill();
+        let status = child.wait();
+        show_log(log);
+        panic!("the daemon did not become ready: {why}; it ended with {status:?}")
+    })
+}
+
+#[expect(clippy::print_stderr, reason = "what a failing test shows")]
+fn show_log(log: &Path) {
+    let text = std::fs::read(log).unwrap_or_default();
+    let tail = &text[text.len().saturating_sub(SHOWN_LOG)..];
+    eprintln!(
+        "--- the daemon's log\n{}\n---",
+        String::from_utf8_lossy(tail)
+    );
+}

@@ -1,0 +1,47 @@
+//! The set-up of the tests, so that a test reads as a story: a daemon, a client, a registry, a NATS
+//! server, a bad network. Nothing here waits by sleeping or uses a fixed port.
+
+mod audit;
+mod client;
+mod fault;
+mod grantd;
+mod nats;
+mod registry;
+mod token;
+mod wait;
+
+pub use audit::{events, events_of};
+pub use client::{Answer, Ask, Https, Protocol, exchange};
+pub use fault::Proxy;
+pub use grantd::{Grantd, shared};
+pub use nats::NatsServer;
+pub use registry::{BILLING, FLEET, PLAIN, Registry, secret};
+pub use token::{verify, verify_with};
+pub use wait::{eventually, eventually_async};
+
+use std::path::PathBuf;
+
+/// A file of the repository.
+pub fn repository(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// A program that `tests/all` has set up.
+pub fn tool(path: &str) -> PathBuf {
+    let tool = repository(".tools").join(path);
+    assert!(
+        tool.exists(),
+        "{} is missing: run `tests/all --tools` once, which sets it up",
+        tool.display()
+    );
+    tool
+}
+
+/// The first under `tests/all --long`, else the second: how much a test does that can do more.
+pub fn long_or<T>(long: T, short: T) -> T {
+    if std::env::var_os("GRANTD_LONG").is_some() {
+        long
+    } else {
+        short
+    }
+}

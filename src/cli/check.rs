@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::domain::{Algorithm, CommitId, Lifetime};
 use crate::registry::check::{Expiry, POLICY_FOLDER, Rules, expiries};
 use crate::registry::diagnostic::{Problem, Renderer};
-use crate::registry::publish::{Applied, Publisher, Refusal, RegistrySettings, Update};
+use crate::registry::publish::{Applied, Publisher, Refusal, RegistrySettings, Rejected, Update};
 
 /// How far ahead expiry dates are told: a month is time enough to make a new secret.
 const DEFAULT_WINDOW: &str = "30d";
@@ -79,6 +79,15 @@ pub(super) fn show(folder: &Path, problems: &[Problem], io: &mut Io<'_>) -> std:
     let colour = std::io::stderr().is_terminal();
     let renderer = Renderer::new(&folder.display().to_string(), colour);
     io.err.write_all(renderer.render_all(problems).as_bytes())
+}
+
+/// Tells people of a refused folder; the exit code.
+pub(super) fn tell_refusal(folder: &Path, rejected: &Rejected, io: &mut Io<'_>) -> Exit {
+    let told = match &rejected.why {
+        Refusal::Load(error) => writeln!(io.err, "error: {error}"),
+        Refusal::Check(problems) => show(folder, problems, io),
+    };
+    told.map_or(Exit::Failed, |()| refusal_exit(&rejected.why))
 }
 
 fn tell_text(args: &Args, update: &Update, clock: Clock, io: &mut Io<'_>) -> std::io::Result<()> {

@@ -6,7 +6,9 @@
 mod audit;
 mod check;
 mod client;
+mod dev;
 mod secret;
+mod serve;
 
 use std::io::Write;
 
@@ -23,6 +25,10 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Serves tokens until it is told to stop.
+    Serve(serve::Args),
+    /// Starts a complete daemon to try things with.
+    Dev(dev::Args),
     /// Checks a registry folder.
     Check(check::Args),
     /// Makes clients.
@@ -70,6 +76,8 @@ pub struct Io<'a> {
 /// Runs what the arguments say.
 pub fn run(cli: &Cli, io: &mut Io<'_>) -> Exit {
     match &cli.command {
+        Command::Serve(args) => serve::run(args, io),
+        Command::Dev(args) => dev::run(args, io),
         Command::Check(args) => check::run(args, io),
         Command::Client(command) => client::run(command, io),
         Command::Secret(command) => secret::run(command, io),

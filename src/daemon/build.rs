@@ -87,13 +87,14 @@ pub struct Built {
 }
 
 /// What a running daemon is stopped by. The state stays locked until it is dropped.
-pub struct Started {
+pub(super) struct Started {
     pub(super) running: Running,
     pub(super) tasks: Tasks,
     pub(super) journal: Journal,
     pub(super) health: Arc<Health>,
     pub(super) rescan: Arc<Notify>,
     pub(super) stop_shipper: CancellationToken,
+    /// Locked until it is dropped.
     _state: StateDir,
 }
 
@@ -102,12 +103,20 @@ pub struct Started {
 /// # Errors
 /// [`StartError`] for the first thing that is not as it must be. Nothing was changed on disk then, but for
 /// what recovery moved aside.
-pub fn build(settings: Settings, runtime: &Handle) -> Result<Built, StartError> {
+pub fn build(
+    settings: Settings,
+    bound: Option<Bound>,
+    runtime: &Handle,
+) -> Result<Built, StartError> {
     let clock = Clock::of_this_machine();
+    // The admin socket registers with the runtime.
     let _context = runtime.enter();
     let (tasks, ended) = Tasks::new(runtime.clone());
     let tls = listener::load_tls(&settings.certificate, &settings.certificate_key)?;
-    let public = listener::bind(settings.listen)?;
+    let public = match bound {
+        Some(bound) => bound,
+        None => listener::bind(settings.listen)?,
+    };
     let monitor = listener::bind(settings.metrics_listen)?;
     let state = StateDir::open(&settings.state)?;
     let store = Arc::new(Store::open(&state.db(), OnCorruption::Refuse)?);

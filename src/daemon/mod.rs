@@ -21,6 +21,7 @@ use tracing::{error, info, warn};
 pub use build::{Built, StartError, build};
 
 use crate::audit::event::StopCause;
+use crate::listener::Bound;
 use crate::settings::Settings;
 use crate::tasks::Ended;
 use crate::world::Current;
@@ -28,6 +29,9 @@ use signals::{Asked, Signals};
 
 /// How long tasks other than connections may take to end: they wait for nothing but a disk.
 const TASKS_END: Duration = Duration::from_secs(10);
+
+/// How often a starting daemon looks whether it is ready.
+const READY_LOOK: Duration = Duration::from_millis(10);
 
 /// What a running daemon shows to whoever started it.
 #[derive(Clone, Debug)]
@@ -38,6 +42,15 @@ pub struct Running {
     pub metrics: SocketAddr,
     /// What is served.
     pub current: Arc<Current>,
+}
+
+impl Running {
+    /// Whether tokens can be issued: a registry is served, and the default ring signs.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        let world = self.current.load();
+        world.registry.is_some() && world.rings.as_ref().is_some_and(|rings| rings.ready())
+    }
 }
 
 /// How a daemon ended.
@@ -51,26 +64,35 @@ pub enum End {
     Failed(&'static str),
 }
 
-/// Runs a daemon until it is told to stop. `ready` is called once it listens.
+/// Runs a daemon until it is told to stop. `bound` is the public socket where it is bound already. `ready`
+/// is called once, when tokens can be issued.
 ///
 /// # Errors
 /// [`StartError`] when it can't start.
-pub fn run(settings: Settings, ready: impl FnOnce(&Running)) -> Result<End, StartError> {
+pub fn run(
+    settings: Settings,
+    bound: Option<Bound>,
+    ready: impl FnOnce(&Running),
+) -> Result<End, StartError> {
     let runtime = crate::tasks::runtime(settings.workers).map_err(StartError::Runtime)?;
     let drain = settings.drain;
-    let built = build(settings, runtime.handle())?;
+    let built = build(settings, bound, runtime.handle())?;
     let end = runtime.block_on(async {
         let started = built.start();
-        let (mut built, mut ended) = started?;
-        ready(&built.running);
-        Ok::<_, StartError>(serve(&mut built, &mut ended, drain).await)
+        let (built, mut ended) = started?;
+        Ok::<_, StartError>(serve(&built, &mut ended, ready, drain).await)
     });
     runtime.shutdown_timeout(Duration::from_secs(1));
     end
 }
 
 /// Waits for the end, and brings it about.
-async fn serve(built: &mut build::Started, ended: &mut Ended, drain: Duration) -> End {
+async fn serve(
+    built: &build::Started,
+    ended: &mut Ended,
+    ready: impl FnOnce(&Running),
+    drain: Duration,
+) -> End {
     let mut signals = match Signals::listen() {
         Ok(signals) => signals,
         Err(error) => {
@@ -78,8 +100,15 @@ async fn serve(built: &mut build::Started, ended: &mut Ended, drain: Duration) -
             return End::Failed("signals");
         }
     };
+    let mut ready = Some(ready);
+    let mut looks = tokio::time::interval(READY_LOOK);
     let (end, cause) = loop {
         tokio::select! {
+            _ = looks.tick(), if ready.is_some() => {
+                if built.running.is_ready() && let Some(ready) = ready.take() {
+                    ready(&built.running);
+                }
+            }
             asked = signals.next() => match asked {
                 Asked::Rescan => rescan(&built.rescan),
                 Asked::Stop => break (End::Stopped, StopCause::Signal),

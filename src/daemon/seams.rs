@@ -6,9 +6,9 @@ use tracing::error;
 
 use crate::audit::Journal;
 use crate::audit::chain::Lineage;
-use crate::domain::UnixMillis;
 use crate::audit::event::{ClockChange, ControlEvent, KeyEvent, KeyStep};
 use crate::audit::ship::{ShipMark, ShipMarks, UnsavedMark};
+use crate::domain::UnixMillis;
 use crate::keys::event::{KeyEventKind, KeysEvent};
 use crate::keys::ports::{KeyJournal, NotRecorded};
 use crate::store::Store;
@@ -29,15 +29,23 @@ impl ShipMarks for StoredMark {
     }
 
     fn save(&self, mark: ShipMark) -> Result<(), UnsavedMark> {
-        self.0.set_ship_mark(&encode(mark))
+        self.0
+            .set_ship_mark(&encode(mark))
             .map_err(UnsavedMark::new)
     }
 }
 
 /// A mark as the store keeps it: four numbers, big-endian.
 fn encode(mark: ShipMark) -> Vec<u8> {
-    let numbers = [mark.stream_created.get(), mark.stream_sequence, mark.sequence];
-    let mut bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_be_bytes()).collect();
+    let numbers = [
+        mark.stream_created.get(),
+        mark.stream_sequence,
+        mark.sequence,
+    ];
+    let mut bytes: Vec<u8> = numbers
+        .iter()
+        .flat_map(|number| number.to_be_bytes())
+        .collect();
     bytes.extend(mark.lineage.to_bits().to_be_bytes());
     bytes
 }

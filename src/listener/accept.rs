@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use super::ConnectionLimits;
 use super::connection::{self, Answering, ListenerCounters};
@@ -21,12 +22,12 @@ use crate::tasks::Tasks;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How many connections may wait in the kernel: its own default maximum (`net.core.somaxconn`).
-const BACKLOG: u32 = 4096;
+const BACKLOG: i32 = 4096;
 
 /// A socket that listens.
 #[derive(Debug)]
 pub struct Bound {
-    listener: TcpListener,
+    listener: std::net::TcpListener,
     /// The address, with the port that was picked where 0 was asked for.
     pub address: SocketAddr,
 }
@@ -39,19 +40,22 @@ pub struct BindError {
     source: io::Error,
 }
 
-/// Listens on an address.
+/// Listens on an address. An IPv6 address takes IPv4 too, where the system is set so.
 ///
 /// # Errors
 /// [`BindError`] when the port is in use, reserved, or the address is not this machine's.
 pub fn bind(address: SocketAddr) -> Result<Bound, BindError> {
-    let listen = || {
-        let socket = match address {
-            SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4()?,
-            SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6()?,
+    let listen = || -> io::Result<Bound> {
+        let family = match address {
+            SocketAddr::V4(_) => AddressFamily::INET,
+            SocketAddr::V6(_) => AddressFamily::INET6,
         };
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        let listener = socket.listen(BACKLOG)?;
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = net::socket_with(family, SocketType::STREAM, flags, None)?;
+        sockopt::set_socket_reuseaddr(&socket, true)?;
+        net::bind(&socket, &address)?;
+        net::listen(&socket, BACKLOG)?;
+        let listener = std::net::TcpListener::from(socket);
         let address = listener.local_addr()?;
         Ok(Bound { listener, address })
     };
@@ -119,7 +123,7 @@ pub async fn serve_plain<A: Answering>(
 }
 
 async fn accept_loop<F>(
-    listener: TcpListener,
+    listener: std::net::TcpListener,
     limits: ConnectionLimits,
     tasks: &Tasks,
     counters: &Arc<ListenerCounters>,
@@ -127,6 +131,10 @@ async fn accept_loop<F>(
 ) where
     F: Future<Output = ()> + Send + 'static,
 {
+    let listener = match TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => return error!(%error, "the runtime does not take the socket"),
+    };
     let places = Arc::new(Semaphore::new(limits.connections));
     let draining = tasks.draining();
     loop {

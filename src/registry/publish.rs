@@ -16,6 +16,7 @@ use super::diagnostic::{self, Problem};
 use super::diff::{Change, diff};
 use super::load::{Folder, Limits, LoadError, Loaded, Loader, Look};
 use super::snapshot::Snapshot;
+use super::source::Source;
 use crate::clock::Clock;
 use crate::domain::{CommitId, Digest};
 
@@ -31,6 +32,8 @@ pub struct RegistrySettings {
     /// Whether to ask the system for events; without, the folder is only polled. Off for network
     /// file systems that claim to send events and don't.
     pub events: bool,
+    /// A file that is read as if it lay in the folder: the demo client of `grantd dev`.
+    pub extra: Option<Arc<Source>>,
 }
 
 impl Default for RegistrySettings {
@@ -40,6 +43,7 @@ impl Default for RegistrySettings {
             rules: Rules::default(),
             limits: Limits::default(),
             events: true,
+            extra: None,
         }
     }
 }
@@ -120,6 +124,7 @@ pub struct RegistryCounters {
 pub struct Publisher {
     rules: Rules,
     loader: Loader,
+    extra: Option<Arc<Source>>,
     parsed: HashMap<Arc<str>, Arc<Definitions>>,
     accepted: Option<Arc<Snapshot>>,
     refused: Option<Digest>,
@@ -134,6 +139,7 @@ impl Publisher {
         Self {
             rules: settings.rules.clone(),
             loader: Loader::new(&settings.folder, settings.limits, clock),
+            extra: settings.extra.clone(),
             parsed: HashMap::new(),
             accepted: None,
             refused: None,
@@ -241,6 +247,7 @@ impl Publisher {
         let files: Vec<Arc<Definitions>> = loaded
             .sources
             .iter()
+            .chain(&self.extra)
             .map(|source| match known.remove(source.path()) {
                 Some(parsed) if Arc::ptr_eq(parsed.source(), source) => parsed,
                 _ => Arc::new(Definitions::of(Arc::clone(source))),

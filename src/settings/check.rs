@@ -115,6 +115,7 @@ fn convert_registry(
         },
         limits: Limits::default(),
         events: events.unwrap_or(true),
+        extra: None,
     }
 }
 

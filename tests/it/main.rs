@@ -11,6 +11,7 @@
 
 mod support;
 
+mod bad_input;
 mod client_credentials;
 mod dev;
 mod discovery;

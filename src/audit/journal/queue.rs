@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::unrecorded::Unrecorded;
 use crate::audit::budget::{Prefix, Summary};
-use crate::audit::chain::Lineage;
+use crate::audit::chain::{Lineage, TAIL};
 use crate::audit::event::LineageRenewal;
 use crate::domain::{AuthMethod, Denial, UnixMillis};
 
@@ -24,6 +24,8 @@ const MAX_QUEUE: usize = 10_240;
 /// Most that wait while refusals before a proof are still taken: the rest is for clients that proved
 /// themselves.
 const MAX_QUEUE_UNPROVEN: usize = MAX_QUEUE / 4;
+/// Bytes of the head of a renewal, about: the writer makes it.
+const RENEWAL: usize = 768;
 /// Entries beyond [`MAX_QUEUE`] that control events may take.
 const CONTROL_RESERVE: usize = 256;
 
@@ -94,12 +96,13 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// Bytes of its head.
+    /// Bytes of its line, line feed included.
     fn len(&self) -> usize {
-        match &self.what {
+        let head = match &self.what {
             What::Head(head) | What::Stop(head) => head.len(),
-            What::Renewal(_) => 1024,
-        }
+            What::Renewal(_) => RENEWAL,
+        };
+        head + TAIL + 1
     }
 
     /// Whether it needs a commit of its own.
@@ -111,7 +114,10 @@ impl Entry {
 #[derive(Debug, Default)]
 struct State {
     entries: VecDeque<Entry>,
+    /// Bytes of the entries that wait or are in the commit under way.
     bytes: u64,
+    /// Bytes of the commit under way.
+    committing: u64,
     sleeping: bool,
     pacing: bool,
     closed: Option<Unrecorded>,
@@ -129,7 +135,8 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts an entry at the end, if `admits` agrees with the bytes that wait already.
+    /// Puts an entry at the end, if `admits` agrees: it is told the bytes that the journal will have
+    /// to take with this entry.
     ///
     /// # Errors
     /// Why not, with the entry.
@@ -150,7 +157,7 @@ impl Queue {
         if state.entries.len() >= most {
             return Err((Unrecorded::QueueFull, entry));
         }
-        if let Err(reason) = admits(state.bytes) {
+        if let Err(reason) = admits(state.bytes + entry.len() as u64) {
             return Err((reason, entry));
         }
         if matches!(entry.what, What::Stop(_)) {
@@ -172,6 +179,9 @@ impl Queue {
     /// once the queue has failed.
     pub(super) fn take(&self, into: &mut Vec<Entry>, wait: impl Fn() -> Option<Duration>) {
         let mut state = self.lock();
+        // The commit before is done, and stands in the journal's own account.
+        state.bytes = state.bytes.saturating_sub(state.committing);
+        state.committing = 0;
         let loaded = !state.entries.is_empty();
         loop {
             if state.closed == Some(Unrecorded::Failed) {
@@ -236,7 +246,7 @@ impl State {
                 break;
             }
         }
-        self.bytes = self.bytes.saturating_sub(bytes as u64);
+        self.committing = bytes as u64;
     }
 }
 

@@ -79,15 +79,18 @@ impl Tail {
             if from > index.tip.sequence {
                 return Ok(Vec::new());
             }
+            let oldest = index.oldest();
+            if from < oldest {
+                return Err(TailError::Retired { from, oldest });
+            }
             // One line more shows whether the last commit goes on.
             if let Some(lines) = index.remembered(from, limits.lines.saturating_add(1)) {
                 drop(index);
                 return Ok(limits.cut(lines));
             }
-            index.place(from).ok_or_else(|| TailError::Retired {
-                from,
-                oldest: index.oldest(),
-            })?
+            index
+                .place(from)
+                .ok_or(TailError::Retired { from, oldest })?
         };
         self.read_from_disk(from, place, limits)
     }

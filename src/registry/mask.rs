@@ -217,7 +217,6 @@ fn closing(value: &str, quote: char) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::indexing_slicing, reason = "tests")]
     use super::*;
 
     fn masked(text: &str) -> Vec<&str> {

@@ -229,7 +229,9 @@ fn watcher(
 /// Most problems that are logged of one refusal: the event and `grantd check` have them all.
 const MAX_LOGGED: usize = 20;
 
-fn log(update: &Update) {
+/// Logs what became of the folder. The watch does so itself; the composer does it for the first
+/// look.
+pub fn log(update: &Update) {
     use super::publish::Refusal;
     let commit = |commit: &Option<crate::domain::CommitId>| {
         commit.as_ref().map(|commit| commit.as_str().to_owned())

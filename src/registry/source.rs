@@ -155,7 +155,7 @@ impl Source {
                 shown.push('…');
                 break;
             }
-            if at <= mark.start {
+            if at <= mark.start && at >= hidden_until {
                 marked.start = shown.len();
             }
             if at >= hidden_until {
@@ -208,7 +208,7 @@ impl Place {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     fn spot(text: &str, span: Range<usize>) -> Spot {
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn columns_are_characters_from_one() {
-        let found = spot("a = 1\né = 22\n", 10..12);
+        let found = spot("a = 1\né = 22\n", 11..13);
         assert_eq!((found.line, found.column), (2, 5));
         assert_eq!(&found.text[found.mark], "22");
     }
@@ -234,8 +234,14 @@ mod tests {
     #[test]
     fn secrets_are_masked_and_the_mark_moves_with_them() {
         let found = spot("x = { password = \"hunter2\" } # end", 17..26);
-        assert_eq!(found.text, "x = { password = ********");
+        assert_eq!(found.text, "x = { password = ******** } # end");
         assert_eq!(&found.text[found.mark], "********");
+    }
+
+    #[test]
+    fn a_mark_within_a_mask_is_the_whole_mask() {
+        let found = spot("password = \"hunter2\" # x", 14..16);
+        assert_eq!((found.column, &found.text[found.mark]), (15, "********"));
     }
 
     #[test]

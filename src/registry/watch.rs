@@ -229,7 +229,8 @@ fn watcher(
 /// Most problems that are logged of one refusal: the event and `grantd check` have them all.
 const MAX_LOGGED: usize = 20;
 
-/// Says in the log what became of the folder; the composer calls it for the first look.
+/// Logs what became of the folder. The watch does so itself; the composer does it for the first
+/// look.
 pub fn log(update: &Update) {
     use super::publish::Refusal;
     let commit = |commit: &Option<crate::domain::CommitId>| {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::decide::{AtMark, Last, Message, Own, Position, StreamView, Verdict, Walk, verdict};
+use super::decide::{AtMark, Last, Message, Own, StreamView, Verdict, Walk, verdict};
 use super::marks::ShipMark;
 use super::run::ShipPorts;
 use super::stream::{Info, Stored, StreamFault, StreamLink};
@@ -103,22 +103,22 @@ async fn has_lineage(ports: &ShipPorts, own: &Own, lineage: Lineage) -> bool {
     false
 }
 
-/// Finds how far the stream has our lines, given that its last message on our subjects, at `to`, is
-/// foreign: looks through the messages behind the mark. Where there is no mark and the stranger is
-/// of no lineage of ours, the stream has none of them.
+/// Finds our first line that the stream does not have, given that its last message on our subjects, at
+/// `to`, is foreign: looks through the messages behind the mark, or through all where there is none.
+/// `ours` says whether the stream can have any.
 pub(super) async fn walk(
     ports: &ShipPorts,
     link: &StreamLink,
     own: &Own,
     to: u64,
-    related: bool,
-) -> Result<Position, StreamFault> {
+    ours: bool,
+) -> Result<u64, StreamFault> {
     let (mut at, next) = match own.mark {
         Some(mark) => (mark.stream_sequence.saturating_add(1), mark.sequence + 1),
         None => (1, own.oldest),
     };
     let mut walk = Walk::from(next.max(own.oldest));
-    if own.mark.is_some() || related {
+    if ours {
         let mut ours = line_at(ports, walk.next()).await;
         for _ in 0..MAX_WALK {
             let Some(stored) = link.from(at).await?.filter(|stored| stored.at <= to) else {
@@ -130,11 +130,7 @@ pub(super) async fn walk(
             at = stored.at + 1;
         }
     }
-    Ok(Position {
-        next: walk.next(),
-        expected: to,
-        refill_to: 0,
-    })
+    Ok(walk.next())
 }
 
 fn see(walk: &mut Walk, payload: &Bytes, ours: Option<&Line>) -> bool {

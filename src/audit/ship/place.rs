@@ -2,7 +2,6 @@
 
 use tokio::time::sleep;
 
-use super::alarm;
 use super::decide::{Action, Decision, Own, Position, Stranger, decide};
 use super::findings::findings;
 use super::look::{self, Known};
@@ -20,24 +19,29 @@ impl Session<'_> {
         self.note_config(&info);
         let decision = decide(&own, &view);
         self.created = info.created;
-        self.say(&decision).await?;
+        self.say(&decision);
         self.position = match decision.action {
             Action::Ship(position) => position,
-            Action::Foreign { at, stranger } => self.stranger(&own, at, stranger).await?,
+            Action::Foreign { at, stranger } => {
+                // What a stream that went backwards has of ours must be looked for from its beginning.
+                let mark = own.mark.filter(|_| decision.backwards.is_none());
+                self.stranger(&Own { mark, ..own }, at, stranger).await?
+            }
         };
         self.lines.clear();
         self.memory.refill_to = self.memory.refill_to.max(self.position.refill_to);
         self.remember(decision.backwards.is_some()).await;
         self.note_confirmed();
+        self.memory.owed.pay(&self.ports.journal).await;
         Ok(())
     }
 
     /// Alarms about a stream that went backwards, and about lines that are nowhere.
-    async fn say(&mut self, decision: &Decision) -> Result<(), SessionEnd> {
+    fn say(&mut self, decision: &Decision) {
         if let Some(backwards) = &decision.backwards {
             ShipCounters::add(&self.ports.counters.backwards, 1);
             self.memory.known = None;
-            alarm::backwards(self.ports, backwards).await?;
+            self.memory.owed.backwards(backwards);
         }
         if let Some(missing) = decision
             .missing
@@ -45,9 +49,8 @@ impl Session<'_> {
         {
             self.memory.missing = decision.missing;
             ShipCounters::add(&self.ports.counters.missing, missing.1 - missing.0 + 1);
-            alarm::missing(self.ports, missing).await?;
+            self.memory.owed.missing(missing);
         }
-        Ok(())
     }
 
     /// Something foreign is last: how far the stream has our lines, a new lineage, go on behind it.
@@ -58,9 +61,16 @@ impl Session<'_> {
         stranger: Stranger,
     ) -> Result<Position, SessionEnd> {
         ShipCounters::add(&self.ports.counters.foreign, 1);
-        let related = stranger.related;
-        let position = look::walk(self.ports, &self.link, own, at, related).await?;
-        alarm::foreign(self.ports, at, stranger).await?;
+        let confirmed = self.memory.mark.map_or(0, |mark| mark.sequence);
+        // Our lines can be in a stream without a mark only if a lineage of ours is.
+        let ours = stranger.related || confirmed > 0;
+        let next = look::walk(self.ports, &self.link, own, at, ours).await?;
+        let position = Position {
+            next,
+            expected: at,
+            refill_to: if next <= confirmed { confirmed } else { 0 },
+        };
+        self.memory.owed.foreign(at, stranger);
         self.memory.known = Some(Known {
             at,
             next: position.next,

@@ -7,6 +7,7 @@ use async_nats::Client;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
+use super::alarm::Owed;
 use super::backoff::Backoff;
 use super::connect::with_causes;
 use super::decide::Position;
@@ -52,6 +53,7 @@ pub(super) struct Memory {
     pub(super) mark: Option<ShipMark>,
     saved: Option<ShipMark>,
     pub(super) known: Option<Known>,
+    pub(super) owed: Owed,
     pub(super) refill_to: u64,
     pub(super) missing: Option<(u64, u64)>,
     /// Lines confirmed since the daemon's start.
@@ -173,6 +175,7 @@ impl<'a> Session<'a> {
                 }
                 _ = marks.tick() => self.keep_mark().await,
                 _ = looks.tick() => {
+                    // Pays what is owed, too.
                     self.locate().await?;
                     self.foreign.reset();
                 }

@@ -179,12 +179,11 @@ impl<'a> Session<'a> {
                     self.locate().await?;
                     self.foreign.reset();
                 }
-                grown = durable.wait_for(|durable| *durable >= next) => {
-                    if grown.is_err() {
+                there = reaches(&mut durable, next) => {
+                    if !there {
                         // The journal is gone: the daemon is about to stop.
                         std::future::pending::<()>().await;
                     }
-                    drop(grown);
                     self.send_unit().await?;
                 }
             }
@@ -335,6 +334,12 @@ impl<'a> Session<'a> {
             None => {}
         }
     }
+}
+
+/// Waits until this sequence is on disk; false when the journal is gone.
+async fn reaches(durable: &mut watch::Receiver<u64>, sequence: u64) -> bool {
+    let reached = durable.wait_for(|durable| *durable >= sequence).await;
+    reached.is_ok()
 }
 
 pub(super) fn dice() -> u8 {

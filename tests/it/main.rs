@@ -18,5 +18,7 @@ mod discovery;
 mod harness;
 mod interop;
 mod limits;
+mod ship_protocol;
+mod ship_strange;
 mod timing;
 mod tokens;

@@ -7,6 +7,7 @@ mod fault;
 mod grantd;
 mod nats;
 mod registry;
+pub mod ship;
 mod token;
 mod wait;
 

@@ -1,7 +1,7 @@
 //! One registry file as it was read, and places in it. Pure.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::Serialize;
 
@@ -21,7 +21,8 @@ pub struct Source {
     text: String,
     digest: Digest,
     not_utf8_at: Option<usize>,
-    sensitive: Vec<Range<usize>>,
+    /// Found at the first diagnostic: most files never need it.
+    sensitive: OnceLock<Vec<Range<usize>>>,
 }
 
 /// A place in a registry file, ready to be shown: secrets in its line are masked.
@@ -65,7 +66,7 @@ impl Source {
         };
         Self {
             path: Arc::from(path),
-            sensitive: mask::sensitive(&text),
+            sensitive: OnceLock::new(),
             text,
             digest,
             not_utf8_at,
@@ -180,8 +181,9 @@ impl Source {
     }
 
     fn hidden(&self, at: usize) -> Option<&Range<usize>> {
-        let next = self.sensitive.partition_point(|range| range.end <= at);
-        self.sensitive.get(next).filter(|range| range.contains(&at))
+        let sensitive = self.sensitive.get_or_init(|| mask::sensitive(&self.text));
+        let next = sensitive.partition_point(|range| range.end <= at);
+        sensitive.get(next).filter(|range| range.contains(&at))
     }
 }
 

@@ -1,4 +1,4 @@
-//! The registry as a whole: fixtures with their diagnostics, and properties.
+//! The registry as a whole: fixtures with their diagnostics, and properties. Touches: fs, process.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! The commands that make clients and secrets, as somebody types them.
+//! The commands that make clients and secrets, as somebody types them. Touches: fs.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 

@@ -1,4 +1,4 @@
-//! Folders as they really come: links, FIFOs, half-written files.
+//! Folders as they really come: links, FIFOs, half-written files. Touches: fs, process.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 

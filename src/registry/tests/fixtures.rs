@@ -1,5 +1,6 @@
 //! Each folder below `tests/fixtures/registry` is a registry; `expected.txt` in it is what is said
 //! of it. `UPDATE_GOLDEN=1 cargo test` writes these files anew: look at the difference.
+//! Touches: fs.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Properties of the pure stages: reading, checking, comparing.
+//! Properties of the pure stages: reading, checking, comparing. Pure.
 
 use std::fmt::Write as _;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
 //! Real folders that change under a running watch, as editors, git and Kubernetes change them.
+//! Touches: fs, net, clock, process.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,7 +1,7 @@
 //! The events that are not about one request: registry, keys, the daemon itself. Pure.
 
 use super::json::Object;
-use super::token::{fill_registry, moment, registry};
+use super::token::{fill_registry, registry};
 use super::{Envelope, EventKind, Outside, head};
 use crate::audit::chain::{Lineage, Tip};
 use crate::audit::decision::RegistryRef;
@@ -215,8 +215,8 @@ impl ControlEvent {
                 event.fill(data);
             }),
             Self::ClockStepped { expected, found } => head(envelope, kind, None, |data| {
-                moment(data, "expected", *expected);
-                moment(data, "found", *found);
+                data.millis("expected", *expected);
+                data.millis("found", *found);
                 data.truth("forward", found > expected);
                 data.number("step_millis", found.get().abs_diff(expected.get()));
             }),
@@ -244,13 +244,13 @@ impl KeyEvent {
         match &self.step {
             KeyStep::Created | KeyStep::Removed => {}
             KeyStep::Published { signs_from } => {
-                data.plain("signs_from", signs_from.to_rfc3339().as_bytes());
+                data.seconds("signs_from", *signs_from);
             }
             KeyStep::Activated { previous } => {
                 data.optional("previous_kid", previous.as_ref().map(KeyId::as_str));
             }
             KeyStep::Retired { published_until } => {
-                data.plain("published_until", published_until.to_rfc3339().as_bytes());
+                data.seconds("published_until", *published_until);
             }
             KeyStep::Compromised {
                 successor,
@@ -267,7 +267,7 @@ impl RegistryApplied {
     fn fill(&self, data: &mut Object<'_>) {
         data.object("registry", |object| fill_registry(object, &self.registry));
         if let Some(previous) = &self.previous {
-            data.plain("previous_digest", previous.to_string().as_bytes());
+            data.shown("previous_digest", previous);
         }
         data.number("clients_total", self.totals.clients);
         data.number("resources_total", self.totals.resources);
@@ -382,13 +382,13 @@ pub(in crate::audit) fn lineage_renewed(
         data.plain("cause", renewal.cause.name().as_bytes());
         data.plain("old_lineage", &old.lineage.to_hex());
         data.number("old_sequence", old.sequence);
-        data.plain("old_head", old.hash.to_string().as_bytes());
+        data.shown("old_head", old.hash);
         data.plain("new_lineage", &new.to_hex());
         if let Some(sequence) = renewal.stream_head_sequence {
             data.number("stream_head_sequence", sequence);
         }
         if let Some(head) = &renewal.stream_head {
-            data.plain("stream_head", head.to_string().as_bytes());
+            data.shown("stream_head", head);
         }
     })
 }

@@ -7,6 +7,9 @@ use std::io::Write;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+pub mod init;
+pub mod keys;
+
 /// grantd: an OAuth 2.0 token daemon for machines.
 #[derive(Debug, Parser)]
 #[command(name = "grantd", version, about, max_term_width = 100)]
@@ -17,7 +20,10 @@ pub struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Init(init::Args),
+    Keys(keys::Args),
+}
 
 /// How a result is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -52,6 +58,21 @@ pub struct Io<'a> {
 }
 
 /// Runs what the arguments say.
-pub fn run(cli: &Cli, _io: &mut Io<'_>) -> Exit {
-    match cli.command {}
+pub fn run(cli: &Cli, io: &mut Io<'_>) -> Exit {
+    match &cli.command {
+        Command::Init(args) => init::run(args, io),
+        Command::Keys(args) => keys::run(args, io),
+    }
+}
+
+/// An error with its causes, in one line: what `grantd: …` on stderr says.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
 }

@@ -30,6 +30,14 @@ pub struct Store {
     failed: AtomicBool,
 }
 
+/// A record as it is stored.
+pub(super) struct Entry {
+    /// Its key.
+    pub(super) key: Vec<u8>,
+    /// Its value, version first.
+    pub(super) value: Vec<u8>,
+}
+
 /// What to do with a store that is corrupt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnCorruption {
@@ -239,13 +247,16 @@ impl Store {
     }
 
     /// All records whose keys begin so, in the order of their keys.
-    pub(super) fn scan(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+    pub(super) fn scan(&self, prefix: &[u8]) -> Result<Vec<Entry>, StoreError> {
         self.db
             .scan_prefix(prefix)
             .map(|entry| {
                 let (key, value) =
                     entry.map_err(|source| classified("read", &self.folder, source))?;
-                Ok((key.to_vec(), value.to_vec()))
+                Ok(Entry {
+                    key: key.to_vec(),
+                    value: value.to_vec(),
+                })
             })
             .collect()
     }

@@ -28,7 +28,7 @@ pub(super) enum Key {
     /// How many registries this state directory has served.
     RegistryGeneration,
     /// A signing key as it was last put on record.
-    RingKey(Algorithm, KeyId),
+    RingMember(Algorithm, KeyId),
 }
 
 impl Key {
@@ -39,7 +39,7 @@ impl Key {
             Self::TimeMark => vec![1],
             Self::ShipMark => vec![2],
             Self::RegistryGeneration => vec![3],
-            Self::RingKey(algorithm, id) => {
+            Self::RingMember(algorithm, id) => {
                 let mut bytes = ring_prefix(*algorithm).to_vec();
                 bytes.extend_from_slice(id.as_str().as_bytes());
                 bytes
@@ -54,7 +54,7 @@ impl Key {
             | Self::TimeMark
             | Self::ShipMark
             | Self::RegistryGeneration
-            | Self::RingKey(..) => 1,
+            | Self::RingMember(..) => 1,
         }
     }
 
@@ -65,7 +65,7 @@ impl Key {
             Self::TimeMark => "time mark",
             Self::ShipMark => "ship mark",
             Self::RegistryGeneration => "registry generation",
-            Self::RingKey(..) => "ring key",
+            Self::RingMember(..) => "ring key",
         }
     }
 }
@@ -84,6 +84,7 @@ pub(super) const fn ring_prefix(algorithm: Algorithm) -> [u8; 2] {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::indexing_slicing, reason = "tests")]
     use super::*;
     use crate::domain::Digest;
 
@@ -96,10 +97,10 @@ mod tests {
         assert_eq!(Key::RegistryGeneration.to_bytes(), [3]);
         let ring: Vec<u8> = Algorithm::ALL
             .into_iter()
-            .map(|algorithm| Key::RingKey(algorithm, id.clone()).to_bytes()[1])
+            .map(|algorithm| Key::RingMember(algorithm, id.clone()).to_bytes()[1])
             .collect();
         assert_eq!(ring, [0, 1, 2, 3, 4]);
-        let whole = Key::RingKey(Algorithm::EdDsa, id.clone()).to_bytes();
+        let whole = Key::RingMember(Algorithm::EdDsa, id.clone()).to_bytes();
         assert_eq!(whole[..2], [4, 2]);
         assert_eq!(whole[2..], *id.as_str().as_bytes());
     }

@@ -7,6 +7,7 @@
 //! 02                           ship mark  version 1, bytes of audit/ship
 //! 03                           registry generation  version 1, u64, big-endian
 //! 04 algorithm(1) kid(43)      ring key   version 1, JSON of a key record
+//! 05                           commits    version 1, u64, big-endian: see `witness.rs`
 //! ```
 //! **Invariant:** an ordinal, once given, is never given to anything else. A value but the schema
 //! begins with one byte of version; an unknown one is refused.
@@ -29,6 +30,8 @@ pub(super) enum Key {
     RegistryGeneration,
     /// A signing key as it was last put on record.
     RingMember(Algorithm, KeyId),
+    /// How many commits were made.
+    Commits,
 }
 
 impl Key {
@@ -44,6 +47,7 @@ impl Key {
                 bytes.extend_from_slice(id.as_str().as_bytes());
                 bytes
             }
+            Self::Commits => vec![5],
         }
     }
 
@@ -54,7 +58,8 @@ impl Key {
             | Self::TimeMark
             | Self::ShipMark
             | Self::RegistryGeneration
-            | Self::RingMember(..) => 1,
+            | Self::RingMember(..)
+            | Self::Commits => 1,
         }
     }
 
@@ -66,6 +71,7 @@ impl Key {
             Self::ShipMark => "ship mark",
             Self::RegistryGeneration => "registry generation",
             Self::RingMember(..) => "ring key",
+            Self::Commits => "commits",
         }
     }
 }
@@ -95,6 +101,7 @@ mod tests {
         assert_eq!(Key::TimeMark.to_bytes(), [1]);
         assert_eq!(Key::ShipMark.to_bytes(), [2]);
         assert_eq!(Key::RegistryGeneration.to_bytes(), [3]);
+        assert_eq!(Key::Commits.to_bytes(), [5]);
         let ring: Vec<u8> = Algorithm::ALL
             .into_iter()
             .map(|algorithm| Key::RingMember(algorithm, id.clone()).to_bytes()[1])

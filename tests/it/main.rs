@@ -18,5 +18,6 @@ mod discovery;
 mod harness;
 mod interop;
 mod limits;
+mod settings;
 mod timing;
 mod tokens;

@@ -7,6 +7,7 @@ mod fault;
 mod grantd;
 mod nats;
 mod registry;
+mod serve;
 mod token;
 mod wait;
 

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::keys::{KeysCommandError, Place};
 use super::{Exit, Format, Io};
 use crate::clock::Clock;
-use crate::domain::{chain, Algorithm, InstanceName, Issuer};
+use crate::domain::{Algorithm, InstanceName, Issuer, chain};
 use crate::keys::custody::Custody;
 use crate::keys::ports::{RingStore, Vault};
 use crate::keys::ring::KeyRecord;

@@ -7,7 +7,7 @@ use clap::{Args as ClapArgs, Subcommand};
 
 use super::{Exit, Format, Io};
 use crate::clock::Clock;
-use crate::domain::{chain, Algorithm, KeyId};
+use crate::domain::{Algorithm, KeyId, chain};
 use crate::keys::custody::{Custody, CustodyError};
 use crate::keys::ports::{RingStore, Vault};
 use crate::keys::ring::{KeyRecord, Ring};

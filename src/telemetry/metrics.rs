@@ -102,13 +102,7 @@ impl Page<'_> {
     }
 
     /// A histogram of seconds from counts by upper bounds in microseconds.
-    fn seconds(
-        &mut self,
-        name: &str,
-        help: &str,
-        sum: u64,
-        buckets: &[(f64, u64)],
-    ) -> fmt::Result {
+    fn seconds(&mut self, name: &str, help: &str, sum: u64, buckets: &[(f64, u64)]) -> fmt::Result {
         let metric =
             self.0
                 .encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;

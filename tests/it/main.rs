@@ -18,6 +18,7 @@ mod discovery;
 mod harness;
 mod interop;
 mod limits;
+mod settings;
 mod ship_protocol;
 mod ship_strange;
 mod timing;

@@ -11,12 +11,14 @@
 
 mod support;
 
+mod audit_cli;
 mod client_credentials;
 mod dev;
 mod discovery;
 mod harness;
 mod interop;
 mod limits;
+mod ship_login;
 mod ship_protocol;
 mod ship_strange;
 mod timing;

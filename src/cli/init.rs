@@ -25,7 +25,7 @@ const TEMPLATE: &str = include_str!("init/grantd.toml");
 
 /// Make a new deployment: its folders, its grantd.toml, its first signing keys.
 #[derive(Debug, ClapArgs)]
-pub struct Args {
+pub(super) struct Args {
     /// The folder of the deployment; it is made where it is not there.
     #[arg(long, value_name = "DIR", default_value = ".")]
     dir: PathBuf,
@@ -63,7 +63,7 @@ pub struct Args {
 
 /// Why a deployment could not be made.
 #[derive(Debug, thiserror::Error)]
-pub enum InitError {
+pub(super) enum InitError {
     /// The keys or the state.
     #[error(transparent)]
     Command(#[from] KeysCommandError),
@@ -79,7 +79,7 @@ pub enum InitError {
 
 /// What was made.
 #[derive(Debug)]
-pub struct Made {
+pub(super) struct Made {
     /// The settings file.
     pub config: PathBuf,
     /// Whether it was written, and not there before.
@@ -97,7 +97,7 @@ fn instance(text: &str) -> Result<InstanceName, String> {
 }
 
 /// Runs `grantd init`.
-pub fn run(args: &Args, io: &mut Io<'_>) -> Exit {
+pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Exit {
     let place = args.place();
     let printed = match make(args, &place) {
         Ok(made) => print(&made, &place, args.format, io),

@@ -20,11 +20,11 @@ use crate::store::{OnCorruption, StateDir, StateDirError, Store, StoreError};
 
 mod print;
 
-pub use print::{print_outcome, print_rings, rotated_json, waiting_json};
+use print::{print_outcome, print_rings};
 
 /// Show and rotate the signing keys.
 #[derive(Debug, ClapArgs)]
-pub struct Args {
+pub(super) struct Args {
     #[command(subcommand)]
     action: Action,
 }
@@ -74,7 +74,7 @@ struct At {
 
 /// Where a deployment's keys and state are, and what their schedule goes by.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub(super) struct Place {
     /// The state directory.
     pub state: PathBuf,
     /// The key folder.
@@ -87,7 +87,7 @@ pub struct Place {
 
 /// Why a command on keys failed.
 #[derive(Debug, thiserror::Error)]
-pub enum KeysCommandError {
+pub(super) enum KeysCommandError {
     /// The sealing key.
     #[error(transparent)]
     Seal(#[from] SealError),
@@ -134,7 +134,7 @@ fn key_id(text: &str) -> Result<KeyId, String> {
 }
 
 /// Runs `grantd keys …` on the files of a deployment.
-pub fn run(args: &Args, io: &mut Io<'_>) -> Exit {
+pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Exit {
     let done = match &args.action {
         Action::List { at } => list(&at.place(), at.format, io),
         Action::Rotate {
@@ -245,7 +245,7 @@ fn reading() -> Reading {
 ///
 /// # Errors
 /// [`KeysCommandError`]; [`StateDirError::InUse`] when a daemon runs: ask it instead.
-pub fn rotate_stopped(place: &Place, command: &Command) -> Result<Outcome, KeysCommandError> {
+pub(super) fn rotate_stopped(place: &Place, command: &Command) -> Result<Outcome, KeysCommandError> {
     let (mut keeper, _locked) = place.keeper(OnMissing::Refuse)?;
     let longest = place.settings.longest_token;
     match keeper.advance(reading(), longest, Some(command))? {
@@ -258,7 +258,7 @@ pub fn rotate_stopped(place: &Place, command: &Command) -> Result<Outcome, KeysC
 ///
 /// # Errors
 /// [`KeysCommandError`] when the files can't be read.
-pub fn list(place: &Place, format: Format, io: &mut Io<'_>) -> Result<(), KeysCommandError> {
+pub(super) fn list(place: &Place, format: Format, io: &mut Io<'_>) -> Result<(), KeysCommandError> {
     let records: Vec<KeyRecord> = place
         .custody()?
         .load()?

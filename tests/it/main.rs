@@ -11,6 +11,7 @@
 
 mod support;
 
+mod audit_cli;
 mod bad_input;
 mod client_credentials;
 mod dev;
@@ -18,6 +19,7 @@ mod discovery;
 mod harness;
 mod interop;
 mod limits;
+mod ship_login;
 mod settings;
 mod ship_protocol;
 mod ship_strange;

@@ -312,3 +312,6 @@ fn date_after(now: UnixSeconds, span: Lifetime) -> Option<Datetime> {
     };
     text.parse().ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,7 +27,7 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Exit {
         return failed(io, &error);
     }
     match daemon::run(settings, None, |_| {
-        tracing::info!("ready: tokens are issued")
+        tracing::info!("ready: tokens are issued");
     }) {
         Ok(end) => exit(end),
         Err(error) => failed(io, &error),

@@ -90,7 +90,7 @@ fn resources_by_rfc_8707() {
         "https://fleet.example.com"
     );
     let default = granted(AskedResource::None, None, &all, |client| {
-        client.default_grant = Some(1)
+        client.default_grant = Some(1);
     });
     assert_eq!(default.unwrap().resource().name.as_str(), "fleet");
 }

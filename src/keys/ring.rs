@@ -56,8 +56,8 @@ pub struct KeyRecord {
     pub created: UnixSeconds,
     /// From when on every JWKS that was handed out had it; `None` until that has been seen.
     pub published: Option<UnixSeconds>,
-    /// The first moment at which it may sign, as its publication set it; a longer lead set later
-    /// counts too.
+    /// The first moment at which it may sign, by the lead in force when it was made and published;
+    /// a longer lead set later counts too.
     pub not_before: Option<UnixSeconds>,
     /// When it began to sign.
     pub activated: Option<UnixSeconds>,

@@ -163,7 +163,7 @@ pub enum Step {
     Withdraw(KeyId),
     /// Tokens that the key signs may expire later than so far.
     Extend(KeyId),
-    /// The key's lead did not pass while time leapt: it waits as much longer.
+    /// The key's lead did not pass while time leapt, nor its last token age: it waits as much longer.
     Postpone(KeyId, Lifetime),
     /// The key goes, with its file.
     Remove(KeyId),
@@ -197,10 +197,11 @@ pub fn publication(ring: &Ring, shown: impl Fn(&KeyId) -> bool) -> Option<Step> 
         .map(|key| Step::Publish(key.id.clone()))
 }
 
-/// The steps that keep waiting keys as old as they are when key time leaps: none of them was in
-/// the JWKS for the time that was leapt over.
+/// The steps that keep keys as far from their next state as they are when key time leaps. The time
+/// that was leapt over may not have passed at all (a wrong clock), or not for verifiers (the daemon
+/// was stopped): no waiting key was in the JWKS for it, and no token has aged by it.
 pub fn postponements(ring: &Ring, leapt: Lifetime) -> impl Iterator<Item = Step> {
-    ring.in_state(KeyState::Next)
+    ring.published()
         .filter(|key| key.published.is_some())
         .map(move |key| Step::Postpone(key.id.clone(), leapt))
 }
@@ -253,8 +254,12 @@ pub fn change(
     match step {
         Step::Create => None,
         Step::Publish(id) => write(id, &|key| {
+            // A longer lead that was in force when the key was made counts on.
+            let lead = key
+                .not_before
+                .map_or(Lifetime::ZERO, |then| then.since(key.created));
             key.published = Some(at);
-            key.not_before = Some(at.plus(settings.publish_lead));
+            key.not_before = Some(at.plus(lead.max(settings.publish_lead)));
         }),
         Step::Activate(id) => write(id, &|key| {
             key.state = KeyState::Active;
@@ -274,8 +279,11 @@ pub fn change(
             key.tokens_until = Some(raised(key, now, settings));
         }),
         Step::Postpone(id, span) => write(id, &|key| {
-            key.published = key.published.map(|at| at.plus(*span));
-            key.not_before = key.not_before.map(|at| at.plus(*span));
+            if key.state == KeyState::Next {
+                key.published = key.published.map(|at| at.plus(*span));
+                key.not_before = key.not_before.map(|at| at.plus(*span));
+            }
+            key.tokens_until = key.tokens_until.map(|at| at.plus(*span));
         }),
         Step::Remove(id) => ring.find(id).map(|key| Change::Remove(key.id.clone())),
     }
@@ -290,6 +298,20 @@ pub fn first_active(id: KeyId, algorithm: Algorithm, at: UnixSeconds) -> KeyReco
         published: Some(at),
         not_before: Some(at),
         activated: Some(at),
+        ..KeyRecord::fresh(id, algorithm, at)
+    }
+}
+
+/// A key just made: `next`, to be published.
+#[must_use]
+pub fn fresh(
+    id: KeyId,
+    algorithm: Algorithm,
+    at: UnixSeconds,
+    settings: &ScheduleSettings,
+) -> KeyRecord {
+    KeyRecord {
+        not_before: Some(at.plus(settings.publish_lead)),
         ..KeyRecord::fresh(id, algorithm, at)
     }
 }

@@ -172,10 +172,16 @@ impl TimeKeeper {
         }
     }
 
-    /// An operator says that wall time is right: the mark is set to it, back too.
-    pub fn accept(&mut self, reading: Reading) {
-        self.mark = reading.wall;
-        self.believe(reading);
+    /// An operator says that wall time is right though it lies behind the mark: the mark is set back
+    /// to it. Whether it did lie behind; forward, nothing is accepted that has not held.
+    pub fn accept(&mut self, reading: Reading) -> bool {
+        let line = self.line.at(reading.boot);
+        let behind = reading.wall.plus(BEHIND_MAX) < self.mark.max(line);
+        if behind {
+            self.mark = reading.wall;
+            self.believe(reading);
+        }
+        behind
     }
 
     fn believe(&mut self, reading: Reading) {
@@ -276,7 +282,8 @@ mod tests {
         let seen = caught_up.observe(reading(START - 40, 120));
         assert_eq!(seen.clock, ClockState::Steady);
         assert_eq!(seen.key_time.get(), START + 20);
-        keeper.accept(reading(START - 40_000, 120));
+        assert!(!keeper.accept(reading(START + 40_000, 120)));
+        assert!(keeper.accept(reading(START - 40_000, 120)));
         let seen = keeper.observe(reading(START - 39_999, 121));
         assert_eq!(seen.clock, ClockState::Steady);
         assert_eq!(seen.key_time.get(), START - 39_999);

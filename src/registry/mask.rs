@@ -193,12 +193,30 @@ fn value_end(text: &str, start: usize, value: &str) -> usize {
                 .map_or(text.len(), |at| body + at + delimiter.len());
         }
     }
-    start + value.len()
+    let closed = value
+        .chars()
+        .next()
+        .filter(|quote| matches!(quote, '"' | '\''))
+        .and_then(|quote| closing(value, quote));
+    start + closed.unwrap_or(value.len())
+}
+
+/// Where a string on one line ends, behind its closing quote.
+fn closing(value: &str, quote: char) -> Option<usize> {
+    let mut escaped = false;
+    for (at, character) in value.char_indices().skip(1) {
+        match character {
+            _ if escaped => escaped = false,
+            '\\' if quote == '"' => escaped = true,
+            character if character == quote => return Some(at + 1),
+            _ => {}
+        }
+    }
+    None
 }
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::indexing_slicing, reason = "tests")]
     use super::*;
 
     fn masked(text: &str) -> Vec<&str> {
@@ -216,7 +234,7 @@ mod tests {
             masked("password = \"hunter2\"\nname = \"x\""),
             ["\"hunter2\""]
         );
-        assert_eq!(masked("a = { db_password = 'x' }"), ["'x' }"]);
+        assert_eq!(masked("a = { db_password = 'x' }"), ["'x'"]);
         assert_eq!(masked("password: hunter2\n"), ["hunter2"]);
         assert_eq!(
             masked("secret = \"\"\"\nhun\nter2\"\"\"\nx = 1"),

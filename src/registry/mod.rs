@@ -31,4 +31,7 @@ mod mask;
 mod suggest;
 
 #[cfg(test)]
+#[expect(clippy::expect_used, reason = "constants of tests")]
+pub(crate) mod sample;
+#[cfg(test)]
 mod tests;

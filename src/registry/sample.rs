@@ -40,7 +40,11 @@ pub(crate) fn client(resources: &[Arc<Resource>]) -> Client {
         .iter()
         .map(|resource| ResourceGrant {
             resource: Arc::clone(resource),
-            scopes: resource.scopes.iter().map(|(name, _)| name.clone()).collect(),
+            scopes: resource
+                .scopes
+                .iter()
+                .map(|(name, _)| name.clone())
+                .collect(),
             scope: Arc::from("read write"),
         })
         .collect();

@@ -1,7 +1,7 @@
 //! One registry file as it was read, and places in it. Pure.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::Serialize;
 
@@ -21,7 +21,8 @@ pub struct Source {
     text: String,
     digest: Digest,
     not_utf8_at: Option<usize>,
-    sensitive: Vec<Range<usize>>,
+    /// Found at the first diagnostic: most files never need it.
+    sensitive: OnceLock<Vec<Range<usize>>>,
 }
 
 /// A place in a registry file, ready to be shown: secrets in its line are masked.
@@ -65,7 +66,7 @@ impl Source {
         };
         Self {
             path: Arc::from(path),
-            sensitive: mask::sensitive(&text),
+            sensitive: OnceLock::new(),
             text,
             digest,
             not_utf8_at,
@@ -155,7 +156,7 @@ impl Source {
                 shown.push('…');
                 break;
             }
-            if at <= mark.start {
+            if at <= mark.start && at >= hidden_until {
                 marked.start = shown.len();
             }
             if at >= hidden_until {
@@ -180,8 +181,9 @@ impl Source {
     }
 
     fn hidden(&self, at: usize) -> Option<&Range<usize>> {
-        let next = self.sensitive.partition_point(|range| range.end <= at);
-        self.sensitive.get(next).filter(|range| range.contains(&at))
+        let sensitive = self.sensitive.get_or_init(|| mask::sensitive(&self.text));
+        let next = sensitive.partition_point(|range| range.end <= at);
+        sensitive.get(next).filter(|range| range.contains(&at))
     }
 }
 
@@ -208,7 +210,7 @@ impl Place {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     fn spot(text: &str, span: Range<usize>) -> Spot {
@@ -218,7 +220,7 @@ mod tests {
 
     #[test]
     fn columns_are_characters_from_one() {
-        let found = spot("a = 1\né = 22\n", 10..12);
+        let found = spot("a = 1\né = 22\n", 11..13);
         assert_eq!((found.line, found.column), (2, 5));
         assert_eq!(&found.text[found.mark], "22");
     }
@@ -234,8 +236,14 @@ mod tests {
     #[test]
     fn secrets_are_masked_and_the_mark_moves_with_them() {
         let found = spot("x = { password = \"hunter2\" } # end", 17..26);
-        assert_eq!(found.text, "x = { password = ********");
+        assert_eq!(found.text, "x = { password = ******** } # end");
         assert_eq!(&found.text[found.mark], "********");
+    }
+
+    #[test]
+    fn a_mark_within_a_mask_is_the_whole_mask() {
+        let found = spot("password = \"hunter2\" # x", 14..16);
+        assert_eq!((found.column, &found.text[found.mark]), (15, "********"));
     }
 
     #[test]

@@ -36,6 +36,10 @@ pub const QUIET: Duration = Duration::from_millis(100);
 /// How long a stream of events is waited out before the folder is looked at all the same.
 pub const QUIET_AT_MOST: Duration = Duration::from_millis(700);
 
+/// After how many looks that far apart a folder that never holds still is read all the same: about
+/// a second of them.
+const LOOKS_APART: u32 = 8;
+
 /// Takes what becomes of the folder: the composer records it and, where it was accepted, serves it.
 pub trait Sink: Send + 'static {
     /// Called once for each update, in order; the next look waits until it is done.
@@ -59,11 +63,14 @@ pub async fn run<S: Sink>(
     loop {
         let mut settled = tokio::select! {
             () = stop.cancelled() => return,
-            () = hints.notified() => quiet(&hints).await,
+            () = hints.notified() => {
+                quiet(&hints).await;
+                true
+            }
             () = rescan.notified() => true,
             _ = poll.tick() => false,
         };
-        loop {
+        for again in 0_u32.. {
             let Some(mut looking) = eye.take() else {
                 return;
             };
@@ -83,8 +90,9 @@ pub async fn run<S: Sink>(
                     break;
                 }
                 Outcome::Unsettled => {
-                    // Two looks this far apart that see the same: it holds still.
-                    settled = false;
+                    // Two looks this far apart that see the same: it holds still. What never does
+                    // is read all the same, once the scans around the reading agree.
+                    settled = again >= LOOKS_APART;
                     tokio::select! {
                         () = stop.cancelled() => return,
                         () = sleep(QUIET) => {}
@@ -95,11 +103,10 @@ pub async fn run<S: Sink>(
     }
 }
 
-/// Waits until no hint has come for [`QUIET`]; gives up after [`QUIET_AT_MOST`]. Whether it was
-/// quiet.
-async fn quiet(hints: &Notify) -> bool {
+/// Waits until no hint has come for [`QUIET`], [`QUIET_AT_MOST`] in all.
+async fn quiet(hints: &Notify) {
     let wait = async { while timeout(QUIET, hints.notified()).await.is_ok() {} };
-    timeout(QUIET_AT_MOST, wait).await.is_ok()
+    let _never_quiet = timeout(QUIET_AT_MOST, wait).await;
 }
 
 /// What looks, in one piece: it moves to a blocking thread for each look.
@@ -229,7 +236,8 @@ fn watcher(
 /// Most problems that are logged of one refusal: the event and `grantd check` have them all.
 const MAX_LOGGED: usize = 20;
 
-/// Says in the log what became of the folder; the composer calls it for the first look.
+/// Logs what became of the folder. The watch does so itself; the composer does it for the first
+/// look.
 pub fn log(update: &Update) {
     use super::publish::Refusal;
     let commit = |commit: &Option<crate::domain::CommitId>| {

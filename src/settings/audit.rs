@@ -44,8 +44,8 @@ pub(super) fn convert(
         drop_oldest: drop_oldest.unwrap_or(default.drop_oldest),
         segment_bytes: problems.bytes("audit.segment", &segment, default.segment_bytes),
         min_free_bytes: problems.bytes("audit.min_free", &min_free, default.min_free_bytes),
-        wait_for: convert_wait(wait_for, nats.is_some(), problems),
-        budget: convert_refusals(refusals, default.budget),
+        wait_for: convert_wait(wait_for.as_deref(), nats.is_some(), problems),
+        budget: convert_refusals(&refusals, default.budget),
     };
     let ship = nats.and_then(|nats| convert_nats(nats, instance?, problems));
     (journal, ship)
@@ -63,8 +63,8 @@ fn bound(name: &str, bound: file::Bound, default: Bound, problems: &mut Problems
     }
 }
 
-fn convert_wait(wait_for: Option<String>, stream: bool, problems: &mut Problems<'_>) -> WaitFor {
-    match wait_for.as_deref() {
+fn convert_wait(wait_for: Option<&str>, stream: bool, problems: &mut Problems<'_>) -> WaitFor {
+    match wait_for {
         None | Some("disk") => WaitFor::Disk,
         Some("stream") if stream => WaitFor::Stream,
         Some("stream") => {
@@ -83,7 +83,7 @@ fn convert_wait(wait_for: Option<String>, stream: bool, problems: &mut Problems<
 }
 
 /// Where a rate is set, a minute's worth of it may come at once.
-fn convert_refusals(refusals: file::Refusals, default: BudgetSettings) -> BudgetSettings {
+fn convert_refusals(refusals: &file::Refusals, default: BudgetSettings) -> BudgetSettings {
     let file::Refusals {
         per_minute,
         per_prefix_per_minute,

@@ -102,17 +102,11 @@ impl Page<'_> {
     }
 
     /// A histogram of seconds from counts by upper bounds in microseconds.
-    fn seconds(
-        &mut self,
-        name: &str,
-        help: &str,
-        sum: u64,
-        buckets: Vec<(f64, u64)>,
-    ) -> fmt::Result {
+    fn seconds(&mut self, name: &str, help: &str, sum: u64, buckets: &[(f64, u64)]) -> fmt::Result {
         let metric =
             self.0
                 .encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
-        encode_histogram(metric, Duration::from_micros(sum).as_secs_f64(), &buckets)
+        encode_histogram(metric, Duration::from_micros(sum).as_secs_f64(), buckets)
     }
 }
 
@@ -162,7 +156,7 @@ impl Gauges {
             "token_request_duration",
             "From the head of a token request to its answer",
             read(&seen.micros),
-            buckets(&BUCKETS_MICROS, all),
+            &buckets(&BUCKETS_MICROS, all),
         )
     }
 
@@ -231,7 +225,7 @@ impl Gauges {
             "journal_sync_duration",
             "How long fdatasync took",
             read(&seen.sync_micros),
-            buckets(&SYNC_BUCKETS, seen.sync_buckets.iter()),
+            &buckets(&SYNC_BUCKETS, seen.sync_buckets.iter()),
         )?;
         journal_gauges(&status, page)
     }

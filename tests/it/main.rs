@@ -19,5 +19,7 @@ mod harness;
 mod interop;
 mod limits;
 mod settings;
+mod ship_protocol;
+mod ship_strange;
 mod timing;
 mod tokens;

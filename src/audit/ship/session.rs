@@ -179,8 +179,8 @@ impl<'a> Session<'a> {
                     self.locate().await?;
                     self.foreign.reset();
                 }
-                grew = grown(&mut durable, next) => {
-                    if !grew {
+                there = reaches(&mut durable, next) => {
+                    if !there {
                         // The journal is gone: the daemon is about to stop.
                         std::future::pending::<()>().await;
                     }
@@ -336,11 +336,12 @@ impl<'a> Session<'a> {
     }
 }
 
-pub(super) fn dice() -> u8 {
-    random::bytes::<1>().first().copied().unwrap_or(0)
+/// Waits until this sequence is on disk; false when the journal is gone.
+async fn reaches(durable: &mut watch::Receiver<u64>, sequence: u64) -> bool {
+    let reached = durable.wait_for(|durable| *durable >= sequence).await;
+    reached.is_ok()
 }
 
-/// Waits until the journal has this line on disk; whether it ever will.
-async fn grown(durable: &mut watch::Receiver<u64>, next: u64) -> bool {
-    durable.wait_for(|durable| *durable >= next).await.is_ok()
+pub(super) fn dice() -> u8 {
+    random::bytes::<1>().first().copied().unwrap_or(0)
 }

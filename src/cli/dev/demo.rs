@@ -55,16 +55,19 @@ impl Demo {
             .map(|(name, _)| name.as_str().to_owned())
             .collect();
         let mut grants = Table::new();
-        grants[resource.name.as_str()] = value(scopes.iter().collect::<Array>());
+        grants.insert(
+            resource.name.as_str(),
+            value(scopes.iter().collect::<Array>()),
+        );
         let mut credential = Table::new();
-        credential["hash"] = value(secret.verifier(&client).to_string());
-        credential["created"] = value(date(now)?);
-        credential["expires"] = value(date(now.plus(SECRET_LIFETIME))?);
+        credential.insert("hash", value(secret.verifier(&client).to_string()));
+        credential.insert("created", value(date(now)?));
+        credential.insert("expires", value(date(now.plus(SECRET_LIFETIME))?));
         let mut credentials = ArrayOfTables::new();
         credentials.push(credential);
         let mut table = Table::new();
-        table["name"] = value("The demo client of grantd dev");
-        table["owner"] = value("dev");
+        table.insert("name", value("The demo client of grantd dev"));
+        table.insert("owner", value("dev"));
         table.insert("grants", Item::Table(grants));
         table.insert("secret", Item::ArrayOfTables(credentials));
         let mut clients = Table::new();

@@ -2,19 +2,21 @@
 
 use crate::clock::Clock;
 use crate::keys::custody::{Custody, CustodyError};
-use crate::keys::generate::{GenerateError, generate};
 use crate::keys::ports::Vault;
-use crate::keys::schedule::first_active;
+use crate::keys::rotate::{KeysError, make_first_ring};
+use crate::mint::jws;
 use crate::settings::Settings;
 
+/// Why there are none.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum KeysFault {
     #[error(transparent)]
     Custody(#[from] CustodyError),
     #[error(transparent)]
-    Generate(#[from] GenerateError),
+    Make(#[from] KeysError),
 }
 
+/// Makes a ring of each algorithm where the state has none: as `grantd init` does.
 pub(super) fn first(settings: &Settings) -> Result<(), KeysFault> {
     let custody = Custody::make(&settings.keys_dir, None)?;
     if !custody.load()?.is_empty() {
@@ -22,9 +24,7 @@ pub(super) fn first(settings: &Settings) -> Result<(), KeysFault> {
     }
     let now = Clock::of_this_machine().now_seconds();
     for algorithm in settings.algorithms() {
-        let made = generate(*algorithm)?;
-        let record = first_active(made.key.id().clone(), *algorithm, now);
-        custody.create(&record, &made.pkcs8)?;
+        make_first_ring(&custody, *algorithm, &settings.keys, now, jws::self_test)?;
     }
     Ok(())
 }

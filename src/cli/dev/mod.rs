@@ -11,6 +11,7 @@ mod show;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use serde_json::json;
 use tempfile::TempDir;
 
 use self::demo::{Demo, DemoError};
@@ -73,6 +74,8 @@ enum DevError {
     Demo(#[from] DemoError),
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    #[error("cannot write the settings")]
+    Config(#[from] toml::ser::Error),
     #[error(transparent)]
     Keys(#[from] keys::KeysFault),
     #[error(transparent)]
@@ -165,7 +168,7 @@ fn prepare(args: &Args, demo: Demo) -> Result<Prepared, DevError> {
     make_private(&state)?;
     let bound = listener::bind(args.listen)?;
     let tls = certificate::in_directory(&state)?;
-    let text = config(args, &state, bound.address.port(), &tls)?.to_string();
+    let text = config(args, &state, bound.address.port(), &tls)?;
     let path = state.join("grantd.toml");
     std::fs::write(&path, &text).map_err(|source| DevError::State {
         path: path.clone(),
@@ -191,26 +194,26 @@ fn config(
     state: &Path,
     port: u16,
     tls: &certificate::Files,
-) -> Result<toml_edit::DocumentMut, DevError> {
-    use toml_edit::value;
-    let text = |path: &Path| value(path.display().to_string());
-    let mut config = toml_edit::DocumentMut::new();
-    config["issuer"] = value(format!("https://localhost:{port}"));
-    config["instance"] = value("dev");
-    config["listen"]["address"] = value(args.listen.to_string());
-    config["listen"]["metrics_address"] = value("127.0.0.1:0");
-    config["tls"]["certificate"] = text(&tls.certificate);
-    config["tls"]["key"] = text(&tls.key);
-    config["registry"]["dir"] = text(&absolute(&args.registry)?);
-    config["state"]["dir"] = text(state);
-    let algorithms = ALGORITHMS.iter().map(|algorithm| algorithm.name());
-    config["keys"]["algorithms"] = value(algorithms.collect::<toml_edit::Array>());
-    if let Some(url) = &args.nats {
-        config["audit"]["nats"]["url"] = value(url.as_str());
-        config["audit"]["nats"]["create_stream"] = value(true);
+) -> Result<String, DevError> {
+    let algorithms: Vec<&str> = ALGORITHMS
+        .iter()
+        .map(|algorithm| algorithm.name())
+        .collect();
+    let mut config = json!({
+        "issuer": format!("https://localhost:{port}"),
+        "instance": "dev",
+        "listen": { "address": args.listen.to_string(), "metrics_address": "127.0.0.1:0" },
+        "tls": { "certificate": tls.certificate, "key": tls.key },
+        "registry": { "dir": absolute(&args.registry)? },
+        "state": { "dir": state },
+        "keys": { "algorithms": algorithms },
+        "log": { "filter": args.log },
+    });
+    if let (Some(url), Some(config)) = (&args.nats, config.as_object_mut()) {
+        let nats = json!({ "nats": { "url": url, "create_stream": true } });
+        config.insert("audit".to_owned(), nats);
     }
-    config["log"]["filter"] = value(args.log.as_str());
-    Ok(config)
+    Ok(toml::to_string(&config)?)
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, DevError> {

@@ -14,7 +14,9 @@ use super::super::material::PrivateKey;
 use super::super::ports::{RingStore, Vault};
 use super::super::ring::{Change, KeyRecord, Ring};
 use super::super::rings::Rings;
-use super::super::schedule::{ScheduleSettings, Step, change, due, postponements, publication};
+use super::super::schedule::{
+    ScheduleSettings, Step, change, due, fresh, postponements, publication,
+};
 use super::super::time::{ClockState, Observation, Reading, TimeKeeper};
 use super::command::{Command, CommandError, Outcome};
 use super::fault::KeysError;
@@ -157,11 +159,8 @@ impl Keeper {
         command: Option<&Command>,
     ) -> Result<Option<Result<Outcome, CommandError>>, KeysError> {
         self.parts.settings.longest_token = longest_token;
-        let accepted = command == Some(&Command::AcceptClock) && !self.seen.clock.signs();
-        if accepted {
-            self.time.accept(reading);
-            self.clock_accepted = true;
-        }
+        let accepted = command == Some(&Command::AcceptClock) && self.time.accept(reading);
+        self.clock_accepted |= accepted;
         self.observe(reading);
         let done = self.write(command, accepted);
         if done.is_err() {
@@ -282,7 +281,8 @@ impl Keeper {
         if !(self.parts.self_test)(&made.key) {
             return Err(KeysError::SelfTest(made.key.id().clone()));
         }
-        let record = KeyRecord::fresh(made.key.id().clone(), algorithm, self.seen.key_time);
+        let (id, at) = (made.key.id().clone(), self.seen.key_time);
+        let record = fresh(id, algorithm, at, &self.parts.settings);
         self.parts.vault.create(&record, &made.pkcs8)?;
         self.keys.insert(record.id.clone(), Arc::new(made.key));
         Ok(Change::Write(record))

@@ -10,6 +10,7 @@
 
 mod command;
 mod fault;
+mod first;
 mod keeper;
 mod load;
 mod obey;
@@ -24,6 +25,7 @@ use tracing::{error, info, warn};
 
 pub use command::{Command, CommandError, Outcome, Rotated, Waiting};
 pub use fault::KeysError;
+pub use first::make_first_ring;
 pub use keeper::{Keeper, KeysCounters, OnMissing, Parts};
 
 use super::event::KeysEvent;

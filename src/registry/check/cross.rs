@@ -30,6 +30,9 @@ pub(super) fn examine<'a>(
     found: &mut Findings,
 ) -> Registry<'a> {
     let policy_at = the_policy(files, rules, found);
+    let unread = files
+        .iter()
+        .any(|file| file.partial && is_policy_file(file, rules));
     let registry = Registry {
         resources: by_name(files, "resource", found, |file| {
             file.resources
@@ -43,7 +46,7 @@ pub(super) fn examine<'a>(
                 .map(|def| (def.id.get_ref().as_str(), def.id.span(), def))
                 .collect()
         }),
-        policy: resolve_policy(policy_at),
+        policy: resolve_policy(policy_at, unread),
         policy_at,
         partial: files
             .iter()
@@ -114,18 +117,16 @@ fn the_policy<'a>(
     found: &mut Findings,
 ) -> Option<Found<'a, PolicyDef>> {
     let mut first: Option<Found<'a, PolicyDef>> = None;
+    let mut valid = None;
     for file in files {
         let Some(def) = &file.policy else { continue };
         let here = Found {
             file: file.as_ref(),
             def,
         };
-        let inside = file
-            .source()
-            .path()
-            .strip_prefix(rules.policy_folder.as_str())
-            .is_some_and(|rest| rest.starts_with('/'));
-        if !inside {
+        if is_policy_file(file, rules) {
+            valid = valid.or(Some(here));
+        } else {
             found.error(|| {
                 let folder = &rules.policy_folder;
                 Problem::error(
@@ -155,16 +156,25 @@ fn the_policy<'a>(
             });
         }
     }
-    first
+    valid
 }
 
-fn resolve_policy(at: Option<Found<'_, PolicyDef>>) -> Policy {
+fn is_policy_file(file: &Definitions, rules: &Rules) -> bool {
+    file.source()
+        .path()
+        .strip_prefix(rules.policy_folder.as_str())
+        .is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// The rules that hold. `unread` says that lines of the policy could not be read: then nothing is
+/// measured by a default that somebody may have overruled there.
+fn resolve_policy(at: Option<Found<'_, PolicyDef>>, unread: bool) -> Policy {
     let good = |given: &Given<Lifetime>| given.good().map(|value| *value.get_ref());
     let def = at.map(|found| found.def);
     Policy {
         max_token_lifetime: match def.map(|def| &def.max_token_lifetime) {
-            // Its problem is noted; lifetimes are not measured by a rule that nobody wrote.
             Some(Given::Broken) => LONGEST_TOKEN_LIFETIME,
+            None | Some(Given::Missing) if unread => LONGEST_TOKEN_LIFETIME,
             other => other.and_then(good).unwrap_or(DEFAULT_MAX_TOKEN_LIFETIME),
         },
         max_secret_lifetime: def.and_then(|def| good(&def.max_secret_lifetime)),

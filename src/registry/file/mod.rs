@@ -46,3 +46,15 @@ pub(super) fn parse(problems: &mut Collector<'_>) -> FileTables {
         ..FileTables::read_table(table.get_ref(), &mut untold)
     }
 }
+
+/// Every table with its keys, for the test that the reference names them all.
+#[cfg(test)]
+pub(super) const fn keys() -> [(&'static str, &'static [&'static str]); 5] {
+    [
+        (FileTables::WHAT, FileTables::KEYS),
+        (ResourceTable::WHAT, ResourceTable::KEYS),
+        (ClientTable::WHAT, ClientTable::KEYS),
+        (SecretTable::WHAT, SecretTable::KEYS),
+        (PolicyTable::WHAT, PolicyTable::KEYS),
+    ]
+}

@@ -17,6 +17,12 @@ pub(super) fn report(errors: &[toml::de::Error], problems: &mut Collector<'_>) {
         if message == "duplicate key" {
             duplicate(text, span, problems);
         } else {
+            let missing = span.is_empty() && message.starts_with("string values");
+            let message = if missing {
+                "a value is missing"
+            } else {
+                message
+            };
             problems.error(span, &format!("this is not TOML: {message}"), "");
         }
     }

@@ -8,6 +8,7 @@ mod grantd;
 mod nats;
 mod registry;
 mod serve;
+pub mod ship;
 mod token;
 mod wait;
 

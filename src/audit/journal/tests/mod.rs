@@ -100,6 +100,12 @@ fn a_control_event() -> ControlEvent {
         key: KeyId::from_thumbprint(Digest::of(b"key")),
         algorithm: Algorithm::Es256,
         step: KeyStep::Created,
+        created: UnixSeconds::new(0),
+        published: None,
+        signs_from: None,
+        activated: None,
+        retired: None,
+        tokens_until: None,
     })
 }
 

@@ -22,7 +22,9 @@ const MAX_REPORTS: usize = 16;
 pub struct Tasks {
     handle: Handle,
     tracker: TaskTracker,
+    connections: TaskTracker,
     threads: Arc<Mutex<Vec<thread::JoinHandle<()>>>>,
+    draining: CancellationToken,
     stopping: CancellationToken,
     ended: mpsc::Sender<&'static str>,
 }
@@ -56,11 +58,15 @@ impl Tasks {
     #[must_use]
     pub fn new(handle: Handle) -> (Self, Ended) {
         let (ended, reports) = mpsc::channel(MAX_REPORTS);
+        let stopping = CancellationToken::new();
+        let draining = stopping.child_token();
         let tasks = Self {
             handle,
             tracker: TaskTracker::new(),
+            connections: TaskTracker::new(),
             threads: Arc::default(),
-            stopping: CancellationToken::new(),
+            draining,
+            stopping,
             ended,
         };
         (tasks, Ended(reports))
@@ -79,7 +85,13 @@ impl Tasks {
         );
     }
 
-    /// Starts a short task, one of many, whose end is no news: a connection.
+    /// Starts a task for one connection, whose end is no news.
+    pub fn spawn_connection(&self, task: impl Future<Output = ()> + Send + 'static) {
+        #[expect(clippy::disallowed_methods, reason = "the one place")]
+        self.connections.spawn_on(task, &self.handle);
+    }
+
+    /// Starts a short task that is no connection of a client's, whose end is no news.
     pub fn spawn_short(&self, task: impl Future<Output = ()> + Send + 'static) {
         #[expect(clippy::disallowed_methods, reason = "the one place")]
         self.tracker.spawn_on(task, &self.handle);
@@ -119,15 +131,34 @@ impl Tasks {
         self.handle.spawn_blocking(work).await.ok()
     }
 
-    /// Says that from now on an end is expected.
+    /// Begins to stop: nothing new is taken in, what was begun is finished. From now on an end is expected.
+    pub fn drain(&self) {
+        self.draining.cancel();
+    }
+
+    /// Stops the rest: rotation, watching, shipping.
     pub fn stop(&self) {
         self.stopping.cancel();
+    }
+
+    /// Cancelled once [`Tasks::drain`] was called: what takes in requests selects on it.
+    #[must_use]
+    pub fn draining(&self) -> CancellationToken {
+        self.draining.clone()
     }
 
     /// Cancelled once [`Tasks::stop`] was called: what long loops select on.
     #[must_use]
     pub fn stopping(&self) -> CancellationToken {
         self.stopping.clone()
+    }
+
+    /// Waits until all connections have ended, at most this long. Whether they have.
+    pub async fn connections_ended_within(&self, limit: Duration) -> bool {
+        self.connections.close();
+        tokio::time::timeout(limit, self.connections.wait())
+            .await
+            .is_ok()
     }
 
     /// Waits until all tasks have ended, at most this long. Whether they have.
@@ -163,7 +194,7 @@ impl Ended {
 
 struct EndGuard {
     name: &'static str,
-    stopping: CancellationToken,
+    draining: CancellationToken,
     ended: mpsc::Sender<&'static str>,
 }
 
@@ -171,7 +202,7 @@ impl EndGuard {
     fn new(tasks: &Tasks, name: &'static str) -> Self {
         Self {
             name,
-            stopping: tasks.stopping.clone(),
+            draining: tasks.draining.clone(),
             ended: tasks.ended.clone(),
         }
     }
@@ -179,7 +210,7 @@ impl EndGuard {
 
 impl Drop for EndGuard {
     fn drop(&mut self) {
-        if !self.stopping.is_cancelled() {
+        if !self.draining.is_cancelled() {
             // A full channel already holds a reason to stop.
             let _full = self.ended.try_send(self.name);
         }

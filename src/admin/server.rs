@@ -9,12 +9,13 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{sleep, timeout};
 
 use super::protocol::{Answer, MAX_LINES, MAX_REQUEST, MAX_WAIT_MS, Request};
 use crate::audit::chain::Line;
 use crate::audit::journal::Tail;
+use crate::keys::rotate;
 use crate::tasks::Tasks;
 
 /// Most callers at once: operators and their scripts, not a load.
@@ -36,6 +37,8 @@ pub struct AdminPorts {
     pub tail: Tail,
     /// Runs connections, and what blocks.
     pub tasks: Tasks,
+    /// Commands for the keys' task.
+    pub keys: mpsc::Sender<rotate::Request>,
 }
 
 /// The socket can't be made.

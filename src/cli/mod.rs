@@ -4,6 +4,11 @@
 //! 2 wrong usage, 3 refused by `check`.
 
 mod audit;
+mod check;
+mod client;
+mod dev;
+mod secret;
+mod serve;
 
 use std::io::Write;
 
@@ -20,6 +25,18 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Serves tokens until it is told to stop.
+    Serve(serve::Args),
+    /// Starts a complete daemon to try things with.
+    Dev(dev::Args),
+    /// Checks a registry folder.
+    Check(check::Args),
+    /// Makes clients.
+    #[command(subcommand)]
+    Client(client::Command),
+    /// Makes secrets.
+    #[command(subcommand)]
+    Secret(secret::Command),
     /// Reads, searches and verifies the audit events
     Audit(audit::Args),
 }
@@ -59,6 +76,11 @@ pub struct Io<'a> {
 /// Runs what the arguments say.
 pub fn run(cli: &Cli, io: &mut Io<'_>) -> Exit {
     match &cli.command {
+        Command::Serve(args) => serve::run(args, io),
+        Command::Dev(args) => dev::run(args, io),
+        Command::Check(args) => check::run(args, io),
+        Command::Client(command) => client::run(command, io),
+        Command::Secret(command) => secret::run(command, io),
         Command::Audit(args) => audit::run(args, io),
     }
 }

@@ -48,6 +48,8 @@ pub enum Denial {
     CredentialExpired,
     /// The secret matches, but its `not_before` has not come.
     CredentialNotYetValid,
+    /// What may be used once only was used before.
+    Replayed,
     /// The client is disabled.
     ClientDisabled,
     /// The client's `expires` has passed.
@@ -163,7 +165,7 @@ const fn unavailable(description: &'static str) -> Answer {
 
 impl Denial {
     /// Every denial, in the order of their declaration.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 36] = [
         Self::MethodNotAllowed,
         Self::ContentType,
         Self::ContentEncoding,
@@ -185,6 +187,7 @@ impl Denial {
         Self::WrongSecret,
         Self::CredentialExpired,
         Self::CredentialNotYetValid,
+        Self::Replayed,
         Self::ClientDisabled,
         Self::ClientExpired,
         Self::SeveralResources,
@@ -226,6 +229,7 @@ impl Denial {
             Self::WrongSecret => "wrong_secret",
             Self::CredentialExpired => "credential_expired",
             Self::CredentialNotYetValid => "credential_not_yet_valid",
+            Self::Replayed => "replayed",
             Self::ClientDisabled => "client_disabled",
             Self::ClientExpired => "client_expired",
             Self::SeveralResources => "several_resources",
@@ -284,6 +288,7 @@ impl Denial {
             | Self::WrongSecret
             | Self::CredentialExpired
             | Self::CredentialNotYetValid
+            | Self::Replayed
             | Self::ClientDisabled
             | Self::ClientExpired => INVALID_CLIENT,
             Self::SeveralResources => bad_request(

@@ -277,6 +277,12 @@ macro_rules! random_ids {
                 Self(bits)
             }
 
+            /// The bits themselves.
+            #[must_use]
+            pub const fn bits(self) -> u128 {
+                self.0
+            }
+
             /// The 32 lower-case hexadecimal digits, without an allocation.
             #[must_use]
             pub fn to_hex(self) -> [u8; 32] {

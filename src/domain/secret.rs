@@ -159,6 +159,12 @@ impl SecretVerifier {
         has_generated_form(presented.expose()).then_some(verifier)
     }
 
+    /// A verifier that belongs to no secret, to compare with where there is none.
+    #[must_use]
+    pub const fn decoy() -> Self {
+        Self(Digest::ZERO)
+    }
+
     /// Whether two verifiers are the same, in constant time.
     #[must_use]
     pub fn matches(&self, other: &Self) -> bool {

@@ -1,3 +1,37 @@
-//! The registry: what the files of `registry.d` say. Pure.
+//! The registry: what the files of `registry.d` say. Touches: fs, clock.
+//!
+//! The second of the two flows, in one direction:
+//!
+//! ```text
+//! watch → load → file → check → diff → publish
+//! ```
+//!
+//! - [`load`] reads a folder, twice if need be, until it holds still
+//! - [`file`] turns one file into tables, [`check`] turns all of them into a [`snapshot`], or tells
+//!   every problem at once as a [`diagnostic`]
+//! - [`diff`] says what a new snapshot means beside the one before
+//! - [`publish`] runs these once; [`watch`] runs it again whenever the folder may have changed
+//!
+//! **Invariant:** whatever lands in the folder, the snapshot that was accepted last stands until
+//! another one is accepted whole. An empty or missing folder is an error, never a registry without
+//! clients.
 
+pub mod check;
+pub mod diagnostic;
+pub mod diff;
+pub mod file;
+pub mod load;
+pub mod publish;
 pub mod snapshot;
+pub mod source;
+pub mod watch;
+
+mod digest;
+mod mask;
+mod suggest;
+
+#[cfg(test)]
+#[expect(clippy::expect_used, reason = "constants of tests")]
+pub(crate) mod sample;
+#[cfg(test)]
+mod tests;

@@ -27,7 +27,7 @@ pub struct Snapshot {
 }
 
 /// A protected resource (RFC 8707): an API that tokens are for.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Resource {
     /// The name of its table.
     pub name: ResourceName,
@@ -48,7 +48,7 @@ pub struct Resource {
 }
 
 /// A client (RFC 6749 section 2): a machine that asks for tokens.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Client {
     /// Its id: the name of its table.
     pub id: ClientId,
@@ -73,7 +73,7 @@ pub struct Client {
 }
 
 /// What a client may ask for on one resource.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ResourceGrant {
     /// The resource.
     pub resource: Arc<Resource>,
@@ -84,7 +84,7 @@ pub struct ResourceGrant {
 }
 
 /// A generated secret of a client, by its verifier.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct StoredSecret {
     /// Which credential this is, for events and status.
     pub id: CredentialId,
@@ -122,6 +122,49 @@ pub struct Served {
     pub commit: Option<CommitId>,
     /// When it was published.
     pub since: UnixSeconds,
+}
+
+impl Snapshot {
+    /// A snapshot of these, with its index and its digest. The caller has checked that names and
+    /// identifiers are unique.
+    #[must_use]
+    pub(super) fn assemble(
+        resources: Vec<Arc<Resource>>,
+        clients: Vec<Arc<Client>>,
+        policy: Policy,
+    ) -> Self {
+        let mut snapshot = Self {
+            by_identifier: resources
+                .iter()
+                .map(|resource| (resource.identifier.clone(), Arc::clone(resource)))
+                .collect(),
+            resources: resources
+                .into_iter()
+                .map(|resource| (resource.name.clone(), resource))
+                .collect(),
+            clients: clients
+                .into_iter()
+                .map(|client| (client.id.clone(), client))
+                .collect(),
+            policy,
+            digest: Digest::ZERO,
+        };
+        snapshot.digest = super::digest::digest(&snapshot);
+        snapshot
+    }
+}
+
+impl ResourceGrant {
+    /// A grant of these scopes, which are in the order of their names.
+    #[must_use]
+    pub(super) fn new(resource: Arc<Resource>, scopes: Vec<ScopeName>) -> Self {
+        let names: Vec<&str> = scopes.iter().map(ScopeName::as_str).collect();
+        Self {
+            scope: Arc::from(names.join(" ")),
+            resource,
+            scopes,
+        }
+    }
 }
 
 impl Client {

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::house::{House, Source, Target, Used};
 use crate::layers::{
-    DESERIALIZE, Exception, HYPER, IMPURE, IMPURE_PATHS, KNOW_HYPER, LAYERS, MAX_ARGUMENTS,
-    MAX_FILE_LINES, MAX_FUNCTION_LINES, PURE, SIGN, UPWARD,
+    DESERIALIZE, Exception, FOREIGN, HYPER, IMPURE, IMPURE_PATHS, KNOW_HYPER, LAYERS,
+    MAX_ARGUMENTS, MAX_FILE_LINES, MAX_FUNCTION_LINES, PURE, SIGN, UPWARD,
 };
 
 /// `#[path]` attributes.
@@ -81,7 +81,16 @@ pub fn idle_exceptions(house: &House) -> Vec<String> {
         .filter_map(|(at, _)| at)
         .collect();
     let mut findings = Vec::new();
-    for (name, table, used) in [("UPWARD", UPWARD, upward), ("IMPURE", IMPURE, impure)] {
+    let foreign = foreign(house)
+        .into_iter()
+        .filter_map(|(at, _)| at)
+        .collect();
+    let tables = [
+        ("UPWARD", UPWARD, upward),
+        ("IMPURE", IMPURE, impure),
+        ("FOREIGN", FOREIGN, foreign),
+    ];
+    for (name, table, used) in tables {
         for (at, exception) in table.iter().enumerate() {
             assert!(!exception.reason.is_empty(), "an exception has a reason");
             if !used.contains(&at) {
@@ -152,24 +161,41 @@ pub fn purity(house: &House) -> Vec<String> {
         .filter(|(at, _)| at.is_none())
         .map(|(_, text)| text)
         .collect();
+    findings.extend(
+        foreign(house)
+            .into_iter()
+            .filter(|(at, _)| at.is_none())
+            .map(|(_, text)| text),
+    );
     for source in house.sources.iter().filter(|source| is_pure(source)) {
+        for line in &source.facts.awaits {
+            findings.push(format!("{}:{line}: pure, but async", source.file));
+        }
+    }
+    findings
+}
+
+/// Uses of [`IMPURE_PATHS`] by files that say `Pure.`, once a file, with their exceptions.
+fn foreign(house: &House) -> Vec<(Option<usize>, String)> {
+    let mut findings = Vec::new();
+    let mut told = BTreeSet::new();
+    for source in house.sources.iter().filter(|source| is_pure(source)) {
+        let from = source.module.join("::");
         for Used { target, line } in house.used_by(source) {
             let Target::Outside(path) = target else {
                 continue;
             };
-            if let Some(forbidden) = IMPURE_PATHS
+            let Some(forbidden) = IMPURE_PATHS
                 .iter()
                 .find(|forbidden| reaches(&path, forbidden))
-            {
-                findings.push(format!(
-                    "{}:{line}: pure, but uses {}",
-                    source.file,
-                    forbidden.join("::")
-                ));
+            else {
+                continue;
+            };
+            let forbidden = forbidden.join("::");
+            if told.insert((from.clone(), forbidden.clone())) {
+                let text = format!("{}:{line}: pure, but uses {forbidden}", source.file);
+                findings.push((excuse(FOREIGN, &from, &forbidden), text));
             }
-        }
-        for line in &source.facts.awaits {
-            findings.push(format!("{}:{line}: pure, but async", source.file));
         }
     }
     findings

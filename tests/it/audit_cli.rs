@@ -56,6 +56,7 @@ async fn files_live_daemon_and_stream_hold_the_same_bytes() {
     let ports = AdminPorts {
         tail: shipper.journal.tail(),
         tasks: shipper.tasks.clone(),
+        keys: tokio::sync::mpsc::channel(1).0,
     };
     shipper.tasks.spawn("admin", serve(listener, ports));
     let dir = state.path().to_str().unwrap().to_owned();

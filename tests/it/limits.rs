@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use crate::support::{BILLING, Grantd, Protocol, secret, shared};
+use crate::support::{
+    BILLING, Grantd, Protocol, events, eventually_async, exchange, secret, shared,
+};
 
 /// Over every limit of a body.
 const HUGE: usize = 1024 * 1024;
@@ -141,7 +143,7 @@ async fn checklist_11_requests_in_one_write_are_answered_in_their_order() {
         &form(),
     ));
     let mut stream = grantd.https().connect(Protocol::Http1).await;
-    let answers = crate::support::exchange(&mut stream, &bytes).await;
+    let answers = exchange(&mut stream, &bytes).await;
     let statuses: Vec<_> = answers
         .match_indices("HTTP/1.1 ")
         .map(|(at, _)| status(&answers[at..]))
@@ -189,7 +191,7 @@ async fn checklist_69_a_request_behind_a_doubtful_length_is_never_served() {
         body.len()
     );
     let mut stream = grantd.https().connect(Protocol::Http1).await;
-    let answers = crate::support::exchange(&mut stream, &request(&grantd, &lines, &body)).await;
+    let answers = exchange(&mut stream, &request(&grantd, &lines, &body)).await;
     let count = answers.matches("HTTP/1.1 ").count();
     assert!(
         count <= 1,
@@ -207,4 +209,48 @@ async fn a_body_that_does_not_arrive_is_given_up() {
         .await
         .unwrap();
     assert_eq!(status(&answer), "408", "{answer}");
+}
+
+#[tokio::test]
+async fn refusals_beyond_the_budget_are_counted_exactly() {
+    const REFUSALS: u64 = 150;
+    let grantd = Grantd::dev().start();
+    for _ in 0..REFUSALS {
+        let ask = grantd.ask().from([127, 255, 7, 1].into());
+        let answer = ask.with_secret("reader", "wrong").send().await;
+        answer.refused(401, "invalid_client");
+    }
+    let deadline = Duration::from_secs(30);
+    eventually_async("each is recorded or counted", deadline, async || {
+        let events = events(&grantd.ready.state);
+        let of = |kind: &'static str| {
+            let kind = format!("dev.grantd.token.{kind}.v1");
+            events
+                .iter()
+                .filter(move |event| event["type"] == kind)
+                .map(|event| &event["data"])
+        };
+        let recorded = of("denied")
+            .filter(|data| data["remote"] == "127.255.7.1")
+            .count();
+        let counted: u64 = of("denied_summary")
+            .flat_map(|data| data["rows"].as_array().into_iter().flatten())
+            .filter(|row| row["prefix"] == "127.255.7.0/24" && row["reason"] == "wrong_secret")
+            .filter_map(|row| row["count"].as_u64())
+            .sum();
+        assert!(
+            u64::try_from(recorded).unwrap() + counted <= REFUSALS,
+            "none twice"
+        );
+        (recorded > 0 && counted > 0 && u64::try_from(recorded).unwrap() + counted == REFUSALS)
+            .then_some(())
+    })
+    .await;
+    grantd
+        .ask()
+        .of("reader")
+        .resource(BILLING)
+        .send()
+        .await
+        .granted();
 }

@@ -12,6 +12,7 @@
 mod support;
 
 mod audit_cli;
+mod bad_input;
 mod client_credentials;
 mod dev;
 mod discovery;

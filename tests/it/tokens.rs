@@ -286,7 +286,10 @@ async fn an_issued_token_is_on_disk_before_it_is_in_the_answer() {
     assert_eq!(data["resource"], BILLING);
     assert_eq!(data["scope"], "invoice:read invoice:write");
     assert_eq!(data["request_id"], answer.request_id());
-    assert_eq!(data["remote"], "127.0.0.1");
+    assert!(
+        data["remote"].as_str().unwrap().starts_with("127."),
+        "{data}"
+    );
     let line = event.to_string();
     assert!(
         !line.contains(&answer.text("access_token")),

@@ -21,6 +21,12 @@ impl Lineage {
         Self(bits)
     }
 
+    /// The bits themselves.
+    #[must_use]
+    pub const fn to_bits(self) -> u128 {
+        self.0
+    }
+
     /// A lineage from its 32 digits.
     ///
     /// # Errors

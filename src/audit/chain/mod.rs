@@ -23,4 +23,6 @@ pub use standing::{Damage, Known, Standing, Why, examine};
 pub use verifier::{Finding, Step, Tip, Verifier};
 
 #[cfg(test)]
+mod standing_tests;
+#[cfg(test)]
 mod tests;

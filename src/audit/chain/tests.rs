@@ -5,10 +5,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::Digest;
 
-const OLD: Lineage = Lineage::from_bits(7);
+pub(super) const OLD: Lineage = Lineage::from_bits(7);
 const NEW: Lineage = Lineage::from_bits(8);
 
-fn head(kind: &str, data: &str) -> Vec<u8> {
+pub(super) fn head(kind: &str, data: &str) -> Vec<u8> {
     format!(
         "{{\"specversion\":\"1.0\",\"id\":\"{:032x}\",\"source\":\"https://a.example/instances/a\",\
          \"type\":\"dev.grantd.{kind}.v1\",\"time\":\"2026-11-23T08:30:00.120Z\",\

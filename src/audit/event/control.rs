@@ -1,11 +1,12 @@
 //! The events that are not about one request: registry, keys, the daemon itself. Pure.
 
 use super::json::Object;
-use super::token::{fill_registry, moment, registry};
+use super::keys::{ClockChange, KeyEvent};
+use super::token::{fill_registry, registry};
 use super::{Envelope, EventKind, Outside, StreamAlarm, head};
 use crate::audit::chain::{Lineage, Tip};
 use crate::audit::decision::RegistryRef;
-use crate::domain::{Algorithm, CommitId, Digest, KeyId, UnixMillis, UnixSeconds};
+use crate::domain::{CommitId, Digest};
 
 /// Most problems of a refused registry that its event names; it counts the rest. So an event stays
 /// below half of a line, however long the texts are once escaped.
@@ -22,13 +23,8 @@ pub enum ControlEvent {
     Key(KeyEvent),
     /// `daemon.stream_regressed`, `daemon.stream_gap`
     Stream(StreamAlarm),
-    /// `daemon.clock_stepped`
-    ClockStepped {
-        /// What the clock should have said, by the time since boot.
-        expected: UnixMillis,
-        /// What it said.
-        found: UnixMillis,
-    },
+    /// `daemon.clock_changed`
+    Clock(ClockChange),
 }
 
 /// A registry that is served from now on.
@@ -92,48 +88,6 @@ pub struct Location {
     pub column: u64,
     /// What is wrong, without the marked line.
     pub what: Outside,
-}
-
-/// A step in a signing key's life.
-#[derive(Clone, Debug)]
-pub struct KeyEvent {
-    /// The key.
-    pub key: KeyId,
-    /// What it signs with.
-    pub algorithm: Algorithm,
-    /// The step.
-    pub step: KeyStep,
-}
-
-/// The steps of a key's life.
-#[derive(Clone, Debug)]
-pub enum KeyStep {
-    /// `key.created`
-    Created,
-    /// `key.published`
-    Published {
-        /// The first moment at which it may sign.
-        signs_from: UnixSeconds,
-    },
-    /// `key.activated`
-    Activated {
-        /// The key that signed before.
-        previous: Option<KeyId>,
-    },
-    /// `key.retired`
-    Retired {
-        /// Until when it stays published.
-        published_until: UnixSeconds,
-    },
-    /// `key.removed`
-    Removed,
-    /// `key.compromised`
-    Compromised {
-        /// The key that signs at once in its place.
-        successor: Option<KeyId>,
-        /// Whether the successor had been published for its whole lead.
-        lead_passed: bool,
-    },
 }
 
 /// Why a lineage is renewed.
@@ -204,7 +158,7 @@ impl ControlEvent {
             Self::RegistryRejected(_) => EventKind::RegistryRejected,
             Self::Key(event) => event.step.kind(),
             Self::Stream(alarm) => alarm.kind(),
-            Self::ClockStepped { .. } => EventKind::DaemonClockStepped,
+            Self::Clock(_) => EventKind::DaemonClockChanged,
         }
     }
 
@@ -218,51 +172,7 @@ impl ControlEvent {
                 event.fill(data);
             }),
             Self::Stream(alarm) => alarm.head(envelope),
-            Self::ClockStepped { expected, found } => head(envelope, kind, None, |data| {
-                moment(data, "expected", *expected);
-                moment(data, "found", *found);
-                data.truth("forward", found > expected);
-                data.number("step_millis", found.get().abs_diff(expected.get()));
-            }),
-        }
-    }
-}
-
-impl KeyStep {
-    const fn kind(&self) -> EventKind {
-        match self {
-            Self::Created => EventKind::KeyCreated,
-            Self::Published { .. } => EventKind::KeyPublished,
-            Self::Activated { .. } => EventKind::KeyActivated,
-            Self::Retired { .. } => EventKind::KeyRetired,
-            Self::Removed => EventKind::KeyRemoved,
-            Self::Compromised { .. } => EventKind::KeyCompromised,
-        }
-    }
-}
-
-impl KeyEvent {
-    fn fill(&self, data: &mut Object<'_>) {
-        data.text("kid", self.key.as_str());
-        data.plain("alg", self.algorithm.name().as_bytes());
-        match &self.step {
-            KeyStep::Created | KeyStep::Removed => {}
-            KeyStep::Published { signs_from } => {
-                data.plain("signs_from", signs_from.to_rfc3339().as_bytes());
-            }
-            KeyStep::Activated { previous } => {
-                data.optional("previous_kid", previous.as_ref().map(KeyId::as_str));
-            }
-            KeyStep::Retired { published_until } => {
-                data.plain("published_until", published_until.to_rfc3339().as_bytes());
-            }
-            KeyStep::Compromised {
-                successor,
-                lead_passed,
-            } => {
-                data.optional("successor_kid", successor.as_ref().map(KeyId::as_str));
-                data.truth("lead_passed", *lead_passed);
-            }
+            Self::Clock(change) => head(envelope, kind, None, |data| change.fill(data)),
         }
     }
 }
@@ -271,7 +181,7 @@ impl RegistryApplied {
     fn fill(&self, data: &mut Object<'_>) {
         data.object("registry", |object| fill_registry(object, &self.registry));
         if let Some(previous) = &self.previous {
-            data.plain("previous_digest", previous.to_string().as_bytes());
+            data.shown("previous_digest", previous);
         }
         data.number("clients_total", self.totals.clients);
         data.number("resources_total", self.totals.resources);
@@ -386,13 +296,13 @@ pub(in crate::audit) fn lineage_renewed(
         data.plain("cause", renewal.cause.name().as_bytes());
         data.plain("old_lineage", &old.lineage.to_hex());
         data.number("old_sequence", old.sequence);
-        data.plain("old_head", old.hash.to_string().as_bytes());
+        data.shown("old_head", old.hash);
         data.plain("new_lineage", &new.to_hex());
         if let Some(sequence) = renewal.stream_head_sequence {
             data.number("stream_head_sequence", sequence);
         }
         if let Some(head) = &renewal.stream_head {
-            data.plain("stream_head", head.to_string().as_bytes());
+            data.shown("stream_head", head);
         }
     })
 }

@@ -10,22 +10,24 @@
 
 mod control;
 mod json;
+mod keys;
 mod outside;
 mod stream;
 mod token;
 
 pub use control::{
-    ControlEvent, Counts, JournalRecovered, KeyEvent, KeyStep, LineageRenewal, Location,
-    MAX_PROBLEMS, ObjectCounts, RegistryApplied, RegistryRejected, RenewalCause, StopCause,
+    ControlEvent, Counts, JournalRecovered, LineageRenewal, Location, MAX_PROBLEMS, ObjectCounts,
+    RegistryApplied, RegistryRejected, RenewalCause, StopCause,
 };
 pub(super) use control::{Started, daemon_started, lineage_renewed, lineage_started};
+pub use keys::{ClockChange, KeyEvent, KeyStep};
 pub use outside::{MAX_OUTSIDE, Outside};
 pub use stream::StreamAlarm;
 pub(super) use token::{denied, denied_summary, issued};
 
 use super::chain::TAIL;
 use crate::domain::{InstanceName, Issuer, UnixMillis};
-use json::{Object, push_escaped, push_string};
+use json::{Object, push_escaped, push_millis, push_string};
 
 /// Bytes that a head is given at first: what a token's event needs, with the tail, without growing.
 const USUAL_HEAD: usize = 1024 - TAIL;
@@ -45,16 +47,14 @@ pub enum EventKind {
     RegistryRejected,
     /// A signing key was made.
     KeyCreated,
-    /// A key is in the published key set from now on.
-    KeyPublished,
     /// A key signs from now on.
     KeyActivated,
     /// A key signs no longer, and is published on.
     KeyRetired,
     /// A key has left the published key set.
     KeyRemoved,
-    /// An operator declared a key compromised.
-    KeyCompromised,
+    /// An operator took a key out of the published key set at once.
+    KeyWithdrawn,
     /// A daemon began to serve.
     DaemonStarted,
     /// A daemon stopped cleanly.
@@ -63,8 +63,8 @@ pub enum EventKind {
     DaemonLineageStarted,
     /// The first line of a new lineage.
     DaemonLineageRenewed,
-    /// Wall time was stepped.
-    DaemonClockStepped,
+    /// Wall time is worth another thing than before.
+    DaemonClockChanged,
     /// The end of the journal was not whole, and was repaired.
     DaemonJournalRecovered,
     /// The stream forgot lines that it had confirmed, or is another one than before.
@@ -77,23 +77,22 @@ pub enum EventKind {
 
 impl EventKind {
     /// Every kind, in the order of their declaration.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 19] = [
         Self::TokenIssued,
         Self::TokenDenied,
         Self::TokenDeniedSummary,
         Self::RegistryApplied,
         Self::RegistryRejected,
         Self::KeyCreated,
-        Self::KeyPublished,
         Self::KeyActivated,
         Self::KeyRetired,
         Self::KeyRemoved,
-        Self::KeyCompromised,
+        Self::KeyWithdrawn,
         Self::DaemonStarted,
         Self::DaemonStopped,
         Self::DaemonLineageStarted,
         Self::DaemonLineageRenewed,
-        Self::DaemonClockStepped,
+        Self::DaemonClockChanged,
         Self::DaemonJournalRecovered,
         Self::DaemonStreamRegressed,
         Self::DaemonStreamGap,
@@ -110,16 +109,15 @@ impl EventKind {
             Self::RegistryApplied => "registry.applied",
             Self::RegistryRejected => "registry.rejected",
             Self::KeyCreated => "key.created",
-            Self::KeyPublished => "key.published",
             Self::KeyActivated => "key.activated",
             Self::KeyRetired => "key.retired",
             Self::KeyRemoved => "key.removed",
-            Self::KeyCompromised => "key.compromised",
+            Self::KeyWithdrawn => "key.withdrawn",
             Self::DaemonStarted => "daemon.started",
             Self::DaemonStopped => "daemon.stopped",
             Self::DaemonLineageStarted => "daemon.lineage_started",
             Self::DaemonLineageRenewed => "daemon.lineage_renewed",
-            Self::DaemonClockStepped => "daemon.clock_stepped",
+            Self::DaemonClockChanged => "daemon.clock_changed",
             Self::DaemonJournalRecovered => "daemon.journal_recovered",
             Self::DaemonStreamRegressed => "daemon.stream_regressed",
             Self::DaemonStreamGap => "daemon.stream_gap",
@@ -184,25 +182,6 @@ fn head(
     fill(&mut data);
     data.close();
     out
-}
-
-/// Appends a moment in RFC 3339, without an allocation.
-fn push_millis(out: &mut Vec<u8>, at: UnixMillis) {
-    let start = out.len();
-    if push_moment(out, at).is_none() {
-        // Beyond the year 9999, where RFC 3339 ends.
-        out.truncate(start);
-        out.extend_from_slice(at.to_rfc3339().as_bytes());
-    }
-}
-
-fn push_moment(out: &mut Vec<u8>, at: UnixMillis) -> Option<()> {
-    let millis = i64::try_from(at.get()).ok()?;
-    let moment = jiff::Timestamp::from_millisecond(millis).ok()?;
-    jiff::fmt::temporal::DateTimePrinter::new()
-        .precision(Some(3))
-        .print_timestamp(&moment, out)
-        .ok()
 }
 
 #[cfg(test)]

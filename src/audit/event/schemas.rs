@@ -102,10 +102,13 @@ fn registry_events() -> Vec<ControlEvent> {
             }],
             serving: Some(registry()),
         }),
-        ControlEvent::ClockStepped {
-            expected: AT,
-            found: AT,
-        },
+        ControlEvent::Clock(ClockChange {
+            before: "steady",
+            now: "behind",
+            wall: MOMENT,
+            key_time: MOMENT,
+            accepted: false,
+        }),
         ControlEvent::Stream(StreamAlarm::Recreated {
             before: AT,
             now: AT,
@@ -125,27 +128,24 @@ fn registry_events() -> Vec<ControlEvent> {
 fn key_events() -> Vec<ControlEvent> {
     let steps = [
         KeyStep::Created,
-        KeyStep::Published { signs_from: MOMENT },
-        KeyStep::Activated {
-            previous: Some(key()),
-        },
-        KeyStep::Activated { previous: None },
-        KeyStep::Retired {
-            published_until: MOMENT,
-        },
+        KeyStep::Activated,
+        KeyStep::Retired,
+        KeyStep::Withdrawn,
         KeyStep::Removed,
-        KeyStep::Compromised {
-            successor: Some(key()),
-            lead_passed: false,
-        },
     ];
     steps
         .into_iter()
         .map(|step| {
             ControlEvent::Key(KeyEvent {
+                step,
                 key: key(),
                 algorithm: Algorithm::Es256,
-                step,
+                created: MOMENT,
+                published: Some(MOMENT),
+                signs_from: Some(MOMENT),
+                activated: Some(MOMENT),
+                retired: Some(MOMENT),
+                tokens_until: Some(MOMENT),
             })
         })
         .collect()

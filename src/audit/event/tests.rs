@@ -208,24 +208,22 @@ fn every_control_event_is_a_line() {
     let moment = UnixSeconds::new(1_795_422_600);
     let steps = [
         KeyStep::Created,
-        KeyStep::Published { signs_from: moment },
-        KeyStep::Activated {
-            previous: Some(key.clone()),
-        },
-        KeyStep::Retired {
-            published_until: moment,
-        },
+        KeyStep::Activated,
+        KeyStep::Retired,
+        KeyStep::Withdrawn,
         KeyStep::Removed,
-        KeyStep::Compromised {
-            successor: Some(key.clone()),
-            lead_passed: false,
-        },
     ];
     for step in steps {
         let event = ControlEvent::Key(KeyEvent {
+            step,
             key: key.clone(),
             algorithm: Algorithm::EdDsa,
-            step,
+            created: moment,
+            published: Some(moment),
+            signs_from: Some(moment),
+            activated: Some(moment),
+            retired: Some(moment),
+            tokens_until: Some(moment),
         });
         let value = with_envelope(|envelope| event.head(envelope));
         assert_eq!(value["subject"], key.as_str());
@@ -234,13 +232,16 @@ fn every_control_event_is_a_line() {
             format!("dev.grantd.{}.v1", event.kind().name())
         );
     }
-    let stepped = ControlEvent::ClockStepped {
-        expected: AT,
-        found: UnixMillis::new(0),
-    };
+    let changed = ControlEvent::Clock(ClockChange {
+        before: "steady",
+        now: "behind",
+        wall: moment,
+        key_time: moment,
+        accepted: false,
+    });
     assert_eq!(
-        with_envelope(|envelope| stepped.head(envelope))["data"]["forward"],
-        false
+        with_envelope(|envelope| changed.head(envelope))["data"]["now"],
+        "behind"
     );
     let applied = ControlEvent::RegistryApplied(RegistryApplied {
         registry: trail("x").registry.unwrap(),

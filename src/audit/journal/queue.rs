@@ -1,4 +1,4 @@
-//! What waits for the writer. One short lock, the journal's only one on the hot path. Pure.
+//! What waits for the writer. One short lock, the journal's only one on the hot path. Touches: clock.
 //!
 //! **Invariant:** the queue is bounded; every entry that was taken in is told how it ended, or its
 //! waiter is dropped with the queue.
@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::unrecorded::Unrecorded;
 use crate::audit::budget::{Prefix, Summary};
-use crate::audit::chain::Lineage;
+use crate::audit::chain::{Lineage, TAIL};
 use crate::audit::event::LineageRenewal;
 use crate::domain::{AuthMethod, Denial, UnixMillis};
 
@@ -24,6 +24,8 @@ const MAX_QUEUE: usize = 10_240;
 /// Most that wait while refusals before a proof are still taken: the rest is for clients that proved
 /// themselves.
 const MAX_QUEUE_UNPROVEN: usize = MAX_QUEUE / 4;
+/// Bytes of the head of a renewal, about: the writer makes it.
+const RENEWAL: usize = 768;
 /// Entries beyond [`MAX_QUEUE`] that control events may take.
 const CONTROL_RESERVE: usize = 256;
 
@@ -94,12 +96,13 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// Bytes of its head.
+    /// Bytes of its line, line feed included.
     fn len(&self) -> usize {
-        match &self.what {
+        let head = match &self.what {
             What::Head(head) | What::Stop(head) => head.len(),
-            What::Renewal(_) => 1024,
-        }
+            What::Renewal(_) => RENEWAL,
+        };
+        head + TAIL + 1
     }
 
     /// Whether it needs a commit of its own.
@@ -111,7 +114,10 @@ impl Entry {
 #[derive(Debug, Default)]
 struct State {
     entries: VecDeque<Entry>,
+    /// Bytes of the entries that wait or are in the commit under way.
     bytes: u64,
+    /// Bytes of the commit under way.
+    committing: u64,
     sleeping: bool,
     pacing: bool,
     closed: Option<Unrecorded>,
@@ -129,7 +135,8 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts an entry at the end, if `admits` agrees with the bytes that wait already.
+    /// Puts an entry at the end, if `admits` agrees: it is told the bytes that the journal will have
+    /// to take with this entry.
     ///
     /// # Errors
     /// Why not, with the entry.
@@ -147,14 +154,13 @@ impl Queue {
         if let Some(closed) = state.closed {
             return Err((closed, entry));
         }
-        if state.entries.len() >= most {
-            return Err((Unrecorded::QueueFull, entry));
-        }
-        if let Err(reason) = admits(state.bytes) {
-            return Err((reason, entry));
-        }
         if matches!(entry.what, What::Stop(_)) {
+            // The last line has room always: a journal at its bound must be able to end.
             state.closed = Some(Unrecorded::Stopping);
+        } else if state.entries.len() >= most {
+            return Err((Unrecorded::QueueFull, entry));
+        } else if let Err(reason) = admits(state.bytes + entry.len() as u64) {
+            return Err((reason, entry));
         }
         state.bytes += entry.len() as u64;
         state.entries.push_back(entry);
@@ -168,11 +174,13 @@ impl Queue {
     }
 
     /// Waits for entries and takes those of one commit. `wait` says how long the writer should hold
-    /// back so that a group can form; it is asked only when entries were waiting already. Nothing
+    /// back so that a group can form; it is asked only when several were waiting already. Nothing
     /// once the queue has failed.
     pub(super) fn take(&self, into: &mut Vec<Entry>, wait: impl Fn() -> Option<Duration>) {
         let mut state = self.lock();
-        let loaded = !state.entries.is_empty();
+        state.settle();
+        // One that waits alone would gain nothing by waiting longer.
+        let loaded = state.entries.len() > 1;
         loop {
             if state.closed == Some(Unrecorded::Failed) {
                 return;
@@ -200,11 +208,17 @@ impl Queue {
         state.take_commit(into);
     }
 
+    /// The commit under way stands in the journal's own account now.
+    pub(super) fn settle(&self) {
+        self.lock().settle();
+    }
+
     /// Closes the queue for good. What waits in it is returned, to be told.
     pub(super) fn fail(&self) -> VecDeque<Entry> {
         let mut state = self.lock();
         state.closed = Some(Unrecorded::Failed);
         state.bytes = 0;
+        state.committing = 0;
         let waiting = std::mem::take(&mut state.entries);
         drop(state);
         self.wake.notify_one();
@@ -223,6 +237,11 @@ impl Queue {
 }
 
 impl State {
+    fn settle(&mut self) {
+        self.bytes = self.bytes.saturating_sub(self.committing);
+        self.committing = 0;
+    }
+
     fn take_commit(&mut self, into: &mut Vec<Entry>) {
         let mut bytes = 0;
         while let Some(entry) = self.entries.front() {
@@ -236,7 +255,7 @@ impl State {
                 break;
             }
         }
-        self.bytes = self.bytes.saturating_sub(bytes as u64);
+        self.committing = bytes as u64;
     }
 }
 
@@ -276,6 +295,17 @@ mod tests {
         assert_eq!(fill(Class::Proven), MAX_QUEUE - MAX_QUEUE_UNPROVEN);
         assert_eq!(fill(Class::Control), CONTROL_RESERVE);
         assert_eq!(taken(&queue), MAX_COMMIT);
+    }
+
+    #[test]
+    fn a_stop_is_taken_in_however_full_it_is() {
+        let queue = Queue::default();
+        while queue.push(entry(Class::Control), admit).is_ok() {}
+        let stop = Entry {
+            what: What::Stop(Vec::new()),
+            ..entry(Class::Control)
+        };
+        assert!(queue.push(stop, |_| Err(Unrecorded::Full)).is_ok());
     }
 
     #[test]

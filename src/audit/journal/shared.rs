@@ -16,7 +16,7 @@ use super::settings::JournalSettings;
 use super::status::{JournalCounters, JournalStatus, add};
 use super::unrecorded::Unrecorded;
 use crate::audit::budget::Budget;
-use crate::audit::chain::{MAX_HEAD, TAIL};
+use crate::audit::chain::MAX_HEAD;
 use crate::audit::event::{Envelope, Origin, denied_summary};
 use crate::clock::Clock;
 use crate::domain::UnixMillis;
@@ -120,12 +120,10 @@ impl Shared {
             return Err((Unrecorded::TooLong, entry));
         }
         let class = entry.class;
-        let line = (len + TAIL + 1) as u64;
-        self.queue
-            .push(entry, |waiting| self.admits(class, waiting + line))
+        self.queue.push(entry, |bytes| self.admits(class, bytes))
     }
 
-    /// Whether this many more bytes of a class fit.
+    /// Whether this many more bytes fit, of which the last are of this class.
     fn admits(&self, class: Class, bytes: u64) -> Result<(), Unrecorded> {
         let gate = &self.gate;
         if class != Class::Control && gate.low.load(Ordering::Relaxed) {

@@ -49,10 +49,13 @@ pub enum TailError {
 }
 
 impl Tail {
-    /// Tells of the highest sequence on disk, whenever it grows.
+    /// Tells of the highest sequence on disk, whenever it grows; the first `changed()` is ready at
+    /// once, so that what was there before is not overlooked.
     #[must_use]
     pub fn durable(&self) -> watch::Receiver<u64> {
-        self.0.durable.subscribe()
+        let mut durable = self.0.durable.subscribe();
+        durable.mark_changed();
+        durable
     }
 
     /// The lines from `from` on, in order: at most `max_lines` and `max_bytes` (of the lines, without
@@ -79,15 +82,18 @@ impl Tail {
             if from > index.tip.sequence {
                 return Ok(Vec::new());
             }
+            let oldest = index.oldest();
+            if from < oldest {
+                return Err(TailError::Retired { from, oldest });
+            }
             // One line more shows whether the last commit goes on.
             if let Some(lines) = index.remembered(from, limits.lines.saturating_add(1)) {
                 drop(index);
                 return Ok(limits.cut(lines));
             }
-            index.place(from).ok_or_else(|| TailError::Retired {
-                from,
-                oldest: index.oldest(),
-            })?
+            index
+                .place(from)
+                .ok_or(TailError::Retired { from, oldest })?
         };
         self.read_from_disk(from, place, limits)
     }

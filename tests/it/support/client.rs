@@ -1,9 +1,10 @@
 //! An HTTP client over TLS, as strict as a client can be: it trusts the daemon's CA alone, and every
 //! answer of the token endpoint is held to the rules that hold for all of them.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,7 +18,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -40,6 +41,16 @@ pub struct Https {
     name: ServerName<'static>,
     address: SocketAddr,
     authority: String,
+    from: Option<IpAddr>,
+}
+
+/// An address of this machine in a network of its own: 127.x.y.1. Each connection has another, so that
+/// what is counted by network (refusals, which are recorded one by one within a budget) never makes
+/// one test depend on others.
+fn new_neighbour() -> IpAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(0x0100);
+    let [high, low] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    Ipv4Addr::new(127, high, low, 1).into()
 }
 
 /// An answer, read whole.
@@ -65,6 +76,7 @@ impl Https {
             name: ServerName::try_from(host).unwrap(),
             address,
             authority: url.authority().to_owned(),
+            from: None,
         }
     }
 
@@ -85,7 +97,11 @@ impl Https {
             Protocol::Http1 => vec![b"http/1.1".to_vec()],
             Protocol::Http2 => vec![b"h2".to_vec()],
         };
-        let stream = TcpStream::connect(self.address).await.unwrap();
+        let socket = TcpSocket::new_v4().unwrap();
+        socket
+            .bind(SocketAddr::new(self.from.unwrap_or_else(new_neighbour), 0))
+            .unwrap();
+        let stream = socket.connect(self.address).await.unwrap();
         let connector = TlsConnector::from(Arc::new(config));
         connector.connect(self.name.clone(), stream).await.unwrap()
     }
@@ -249,8 +265,8 @@ impl Answer {
 }
 
 /// A token request, by default one of client credentials over HTTP/1.1 with nothing else in it.
-pub struct Ask<'a> {
-    https: &'a Https,
+pub struct Ask {
+    https: Https,
     path: Uri,
     method: Method,
     protocol: Protocol,
@@ -259,8 +275,8 @@ pub struct Ask<'a> {
     body: Option<Bytes>,
 }
 
-impl<'a> Ask<'a> {
-    pub(super) fn new(https: &'a Https, endpoint: &str) -> Self {
+impl Ask {
+    pub(super) fn new(https: Https, endpoint: &str) -> Self {
         let mut ask = Self {
             https,
             path: path_of(endpoint),
@@ -276,6 +292,12 @@ impl<'a> Ask<'a> {
             "application/x-www-form-urlencoded",
         );
         ask.with("grant_type", "client_credentials")
+    }
+
+    /// From this address, instead of one that no other request has.
+    pub fn from(mut self, address: IpAddr) -> Self {
+        self.https.from = Some(address);
+        self
     }
 
     /// The client's first secret, in the body.

@@ -44,6 +44,7 @@ pub struct Ready {
 pub struct Dev {
     registry: Registry,
     state: Option<PathBuf>,
+    listen: String,
     arguments: Vec<OsString>,
 }
 
@@ -80,13 +81,14 @@ impl Grantd {
         Dev {
             registry: Registry::company(),
             state: None,
+            listen: "127.0.0.1:0".to_owned(),
             arguments: Vec::new(),
         }
     }
 
     /// A token request of client credentials, to be filled in.
-    pub fn ask(&self) -> Ask<'_> {
-        Ask::new(&self.https, &self.ready.token_endpoint)
+    pub fn ask(&self) -> Ask {
+        Ask::new(self.https.clone(), &self.ready.token_endpoint)
     }
 
     /// The client that trusts the daemon's CA.
@@ -150,6 +152,12 @@ impl Dev {
     /// A state folder that outlives the daemon.
     pub fn state(mut self, folder: &Path) -> Self {
         self.state = Some(folder.to_owned());
+        self
+    }
+
+    /// Another address to listen on.
+    pub fn listen(mut self, address: &str) -> Self {
+        self.listen = address.to_owned();
         self
     }
 
@@ -219,7 +227,7 @@ impl Dev {
         let state = self.state.clone().unwrap_or_else(|| folder.join("state"));
         let mut command = Command::new(env!("CARGO_BIN_EXE_grantd"));
         command
-            .args(["dev", "--format", "json", "--listen", "127.0.0.1:0"])
+            .args(["dev", "--format", "json", "--listen", &self.listen])
             .arg("--registry")
             .arg(registry)
             .arg("--state")

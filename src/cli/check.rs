@@ -1,0 +1,178 @@
+//! `grantd check`: whether a folder is a registry, by the code that serves it. Touches: fs, clock.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::{Exit, Format, Io};
+use crate::clock::Clock;
+use crate::domain::{Algorithm, CommitId, Lifetime};
+use crate::registry::check::{Expiry, POLICY_FOLDER, Rules, expiries};
+use crate::registry::diagnostic::{Problem, Renderer};
+use crate::registry::publish::{Applied, Publisher, Refusal, RegistrySettings, Rejected, Update};
+
+/// How far ahead expiry dates are told: a month is time enough to make a new secret.
+const DEFAULT_WINDOW: &str = "30d";
+
+/// Checks a registry: every problem of every file, with its line and what to write instead.
+///
+/// Exit codes: 0 accepted (warnings included), 1 the folder can't be read, 2 wrong usage,
+/// 3 refused.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The registry folder.
+    #[arg(value_name = "DIR", default_value = "registry.d")]
+    folder: PathBuf,
+    /// The algorithms that the daemon's `grantd.toml` lists, the default first.
+    #[arg(
+        long,
+        value_name = "ALG",
+        value_delimiter = ',',
+        default_value = "ES256"
+    )]
+    algorithms: Vec<Algorithm>,
+    /// The folder below DIR in which alone `[policy]` may stand.
+    #[arg(long, value_name = "NAME", default_value = POLICY_FOLDER)]
+    policy_folder: String,
+    /// Tell what expires within this time.
+    #[arg(long, value_name = "TIME", default_value = DEFAULT_WINDOW, value_parser = Lifetime::parse)]
+    expiring: Lifetime,
+    /// How to print: for people, or as one JSON object.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// Runs the check.
+pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Exit {
+    let clock = Clock::of_this_machine();
+    let settings = RegistrySettings {
+        folder: args.folder.clone(),
+        rules: Rules {
+            algorithms: args.algorithms.clone(),
+            policy_folder: args.policy_folder.clone(),
+        },
+        ..RegistrySettings::default()
+    };
+    let update = Publisher::new(&settings, clock).first();
+    let told = match args.format {
+        Format::Text => tell_text(args, &update, clock, io),
+        Format::Json => tell_json(args, &update, clock, io),
+    };
+    match (told, &update) {
+        (Err(_), _) => Exit::Failed,
+        (Ok(()), Update::Rejected(rejected)) => refusal_exit(&rejected.why),
+        (Ok(()), Update::Applied(_) | Update::Moved(_)) => Exit::Done,
+    }
+}
+
+/// A folder that can't be reached is a failure of the command; one that can is refused.
+pub(super) const fn refusal_exit(why: &Refusal) -> Exit {
+    match why {
+        Refusal::Load(error) if error.is_unreachable() => Exit::Failed,
+        Refusal::Load(_) | Refusal::Check(_) => Exit::Refused,
+    }
+}
+
+/// Shows problems as rustc shows its own, in colour on a terminal only.
+pub(super) fn show(folder: &Path, problems: &[Problem], io: &mut Io<'_>) -> std::io::Result<()> {
+    let colour = std::io::stderr().is_terminal();
+    let renderer = Renderer::new(&folder.display().to_string(), colour);
+    io.err.write_all(renderer.render_all(problems).as_bytes())
+}
+
+/// Tells people of a refused folder; the exit code.
+pub(super) fn tell_refusal(folder: &Path, rejected: &Rejected, io: &mut Io<'_>) -> Exit {
+    let told = match &rejected.why {
+        Refusal::Load(error) => writeln!(io.err, "error: {error}"),
+        Refusal::Check(problems) => show(folder, problems, io),
+    };
+    told.map_or(Exit::Failed, |()| refusal_exit(&rejected.why))
+}
+
+fn tell_text(args: &Args, update: &Update, clock: Clock, io: &mut Io<'_>) -> std::io::Result<()> {
+    match update {
+        Update::Applied(applied) => {
+            show(&args.folder, &applied.warnings, io)?;
+            for expiry in ending(args, applied, clock) {
+                writeln!(io.err, "warning: {expiry}")?;
+            }
+            writeln!(io.out, "{}", summary(&args.folder, applied))
+        }
+        Update::Rejected(rejected) => match &rejected.why {
+            Refusal::Load(error) => writeln!(io.err, "error: {error}"),
+            Refusal::Check(problems) => {
+                show(&args.folder, problems, io)?;
+                let folder = args.folder.display();
+                writeln!(
+                    io.out,
+                    "{folder}: refused, {}",
+                    count(problems.len(), "problem")
+                )
+            }
+        },
+        Update::Moved(_) => Ok(()),
+    }
+}
+
+fn tell_json(args: &Args, update: &Update, clock: Clock, io: &mut Io<'_>) -> std::io::Result<()> {
+    let folder = args.folder.display().to_string();
+    let value = match update {
+        Update::Applied(applied) => json!({
+            "accepted": true,
+            "folder": folder,
+            "digest": applied.snapshot.digest.to_string(),
+            "commit": applied.commit.as_ref().map(CommitId::as_str),
+            "resources": applied.snapshot.resources.len(),
+            "clients": applied.snapshot.clients.len(),
+            "problems": [],
+            "warnings": applied.warnings,
+            "expiring": ending(args, applied, clock)
+                .iter()
+                .map(|expiry| json!({
+                    "client": expiry.client.as_str(),
+                    "at": expiry.at.to_rfc3339(),
+                    "passed": expiry.passed,
+                    "message": expiry.to_string(),
+                }))
+                .collect::<Vec<_>>(),
+        }),
+        Update::Rejected(rejected) => match &rejected.why {
+            Refusal::Load(error) => json!({
+                "accepted": false,
+                "folder": folder,
+                "error": error.to_string(),
+                "problems": [],
+            }),
+            Refusal::Check(problems) => json!({
+                "accepted": false,
+                "folder": folder,
+                "commit": rejected.commit.as_ref().map(CommitId::as_str),
+                "problems": problems,
+            }),
+        },
+        Update::Moved(_) => return Ok(()),
+    };
+    writeln!(io.out, "{value}")
+}
+
+fn ending(args: &Args, applied: &Applied, clock: Clock) -> Vec<Expiry> {
+    expiries(&applied.snapshot, clock.now_seconds(), args.expiring)
+}
+
+/// One line: what was read, and the digest by which a daemon says that it serves the same.
+fn summary(folder: &Path, applied: &Applied) -> String {
+    let snapshot = &applied.snapshot;
+    format!(
+        "{}: {}, {}, digest {}",
+        folder.display(),
+        count(snapshot.resources.len(), "resource"),
+        count(snapshot.clients.len(), "client"),
+        snapshot.digest
+    )
+}
+
+fn count(number: usize, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}

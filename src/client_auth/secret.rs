@@ -1,0 +1,56 @@
+//! Client secrets (RFC 6749 section 2.3.1), by the hash that the registry holds. Pure.
+
+use super::Credential;
+use crate::domain::{AuthMethod, ClientSecret, Denial, SecretVerifier, UnixSeconds};
+use crate::registry::snapshot::{Client, StoredSecret};
+
+/// Verifies a presented secret. The work is the same for a client that does not exist: one hash over
+/// what was presented, compared in constant time with all that there is, or with a decoy.
+pub(super) fn verify(
+    client: Option<&Client>,
+    client_id: &str,
+    presented: &ClientSecret,
+    method: AuthMethod,
+    now: UnixSeconds,
+) -> Result<Credential, Denial> {
+    let computed = SecretVerifier::of_presented(client_id, presented);
+    let stored = client.map_or(&[][..], |client| &client.secrets);
+    let Some(secret) = find(stored, computed.as_ref()) else {
+        return Err(if client.is_some() && stored.is_empty() {
+            Denial::UnregisteredMethod
+        } else {
+            Denial::WrongSecret
+        });
+    };
+    if secret.not_before.is_some_and(|moment| now < moment) {
+        return Err(Denial::CredentialNotYetValid);
+    }
+    if secret.expires.is_some_and(|moment| now >= moment) {
+        return Err(Denial::CredentialExpired);
+    }
+    Ok(Credential {
+        id: secret.id.clone(),
+        label: secret.label.clone(),
+        method,
+        expires: secret.expires,
+    })
+}
+
+/// The stored secret that matches. Goes through all of them, and compares at least once.
+fn find<'a>(
+    stored: &'a [StoredSecret],
+    computed: Option<&SecretVerifier>,
+) -> Option<&'a StoredSecret> {
+    let decoy = SecretVerifier::decoy();
+    let computed_or_decoy = computed.unwrap_or(&decoy);
+    let mut found = None;
+    if stored.is_empty() {
+        std::hint::black_box(decoy.matches(computed_or_decoy));
+    }
+    for secret in stored {
+        if secret.verifier.matches(computed_or_decoy) {
+            found = Some(secret);
+        }
+    }
+    found.filter(|_| computed.is_some())
+}

@@ -1,0 +1,155 @@
+//! Every way to fail, and the one to succeed.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::sync::Arc;
+
+use super::*;
+use crate::domain::Secret;
+use crate::http::AskedResource;
+use crate::registry::sample;
+
+const NOW: UnixSeconds = UnixSeconds::new(1_000_000);
+
+fn request(presented: Presented) -> TokenRequest {
+    TokenRequest {
+        presented,
+        resource: AskedResource::None,
+        scope: None,
+    }
+}
+
+fn secret(client_id: &str, secret: &str) -> TokenRequest {
+    request(Presented::Secret {
+        client_id: client_id.to_owned(),
+        secret: Secret::new(secret.to_owned()),
+        method: AuthMethod::ClientSecretPost,
+    })
+}
+
+fn outcome(request: &TokenRequest, change: impl FnOnce(&mut Client)) -> Result<Verified, Denial> {
+    let resource = Arc::new(sample::resource("billing"));
+    let mut client = sample::client(&[Arc::clone(&resource)]);
+    change(&mut client);
+    let registry = sample::snapshot(vec![resource], client);
+    verify(identify(request, &registry), &Evidence::Nothing, NOW)
+}
+
+fn denied(request: &TokenRequest, change: impl FnOnce(&mut Client)) -> Denial {
+    outcome(request, change).unwrap_err()
+}
+
+#[test]
+fn the_right_secret_proves_the_client() {
+    let verified = outcome(&secret("ledger", sample::secret().expose()), |_| ()).unwrap();
+    assert_eq!(verified.client.id.as_str(), "ledger");
+    assert_eq!(verified.credential.method, AuthMethod::ClientSecretPost);
+    assert!(verified.marks().is_empty());
+}
+
+#[test]
+fn a_wrong_or_foreign_secret_does_not() {
+    let good = sample::secret();
+    assert_eq!(denied(&secret("ledger", ""), |_| ()), Denial::WrongSecret);
+    assert_eq!(
+        denied(&secret("ledger", "hunter2"), |_| ()),
+        Denial::WrongSecret
+    );
+    assert_eq!(
+        denied(&secret("other", good.expose()), |_| ()),
+        Denial::UnknownClient
+    );
+    let stolen = denied(&secret("ledger", good.expose()), |client| {
+        client.secrets.clear();
+    });
+    assert_eq!(stolen, Denial::UnregisteredMethod);
+}
+
+#[test]
+fn the_decoy_is_nobodys_secret() {
+    assert_eq!(denied(&secret("nobody", ""), |_| ()), Denial::UnknownClient);
+}
+
+#[test]
+fn times_of_client_and_secret_are_half_open() {
+    let good = secret("ledger", sample::secret().expose());
+    let first = |client: &mut Client, change: fn(&mut crate::registry::snapshot::StoredSecret)| {
+        client.secrets.first_mut().map(change);
+    };
+    assert_eq!(
+        denied(&good, |client| first(client, |stored| stored.expires =
+            Some(NOW))),
+        Denial::CredentialExpired
+    );
+    assert!(
+        outcome(&good, |client| first(client, |stored| {
+            stored.not_before = Some(NOW);
+            stored.expires = Some(NOW.plus(crate::domain::Lifetime::from_seconds(1)));
+        }))
+        .is_ok()
+    );
+    assert_eq!(
+        denied(&good, |client| first(client, |stored| {
+            stored.not_before = Some(NOW.plus(crate::domain::Lifetime::from_seconds(1)));
+        })),
+        Denial::CredentialNotYetValid
+    );
+    assert_eq!(
+        denied(&good, |client| client.expires = Some(NOW)),
+        Denial::ClientExpired
+    );
+    assert_eq!(
+        denied(&good, |client| client.disabled = true),
+        Denial::ClientDisabled
+    );
+}
+
+#[test]
+fn two_secrets_are_valid_at_once_during_a_rotation() {
+    let good = secret("ledger", sample::secret().expose());
+    let both = outcome(&good, |client| {
+        let other = zeroize::Zeroizing::new([1; 32]);
+        let verifier = crate::domain::GeneratedSecret::from_entropy(&other).verifier(&client.id);
+        client.secrets.insert(
+            0,
+            crate::registry::snapshot::StoredSecret {
+                id: CredentialId::of_secret(&verifier),
+                verifier,
+                label: Some("new".to_owned()),
+                created: None,
+                not_before: None,
+                expires: None,
+            },
+        );
+    });
+    assert_eq!(both.unwrap().credential.label, None);
+}
+
+#[test]
+fn what_is_no_secret_is_refused_by_its_name() {
+    let some = || Some("ledger".to_owned());
+    let table = [
+        (
+            Presented::Nothing { client_id: None },
+            Denial::NoCredentials,
+        ),
+        (
+            Presented::Nothing { client_id: some() },
+            Denial::NoCredentials,
+        ),
+        (
+            Presented::Unsupported { client_id: some() },
+            Denial::UnregisteredMethod,
+        ),
+        (Presented::Malformed, Denial::MalformedAuthorization),
+        (Presented::Mismatch, Denial::ClientIdMismatch),
+        (
+            Presented::Unsupported { client_id: None },
+            Denial::UnknownClient,
+        ),
+    ];
+    for (presented, denial) in table {
+        let request = request(presented);
+        assert_eq!(denied(&request, |_| ()), denial, "{request:?}");
+        assert_eq!(denial.answer(), Denial::WrongSecret.answer());
+    }
+}

@@ -1,0 +1,62 @@
+//! What the daemon knows of its own state beyond the world. Touches: memory.
+
+use std::sync::Mutex;
+
+use tokio_util::sync::CancellationToken;
+
+/// Problems that are shown, of one refused registry: `check` has them all.
+const MAX_SHOWN: usize = 10;
+
+/// What is wrong now, and whether it is so wrong that the daemon must stop.
+#[derive(Debug, Default)]
+pub(super) struct Health {
+    refused: Mutex<Vec<String>>,
+    failure: Mutex<Option<&'static str>>,
+    failing: CancellationToken,
+}
+
+impl Health {
+    /// The folder holds a registry that is served.
+    pub(super) fn registry_accepted(&self) {
+        if let Ok(mut refused) = self.refused.lock() {
+            refused.clear();
+        }
+    }
+
+    /// The folder holds none that can be served.
+    pub(super) fn registry_refused(&self, problems: &[String]) {
+        if let Ok(mut refused) = self.refused.lock() {
+            *refused = problems.iter().take(MAX_SHOWN).cloned().collect();
+            let more = problems.len().saturating_sub(MAX_SHOWN);
+            if more > 0 {
+                refused.push(format!("and {more} more: run `grantd check`"));
+            }
+        }
+    }
+
+    /// What is wrong with the folder; empty when nothing is.
+    pub(super) fn registry_problems(&self) -> Vec<String> {
+        self.refused
+            .lock()
+            .map(|refused| refused.clone())
+            .unwrap_or_default()
+    }
+
+    /// Something failed after which nobody knows what the disk holds: the daemon stops.
+    pub(super) fn failed(&self, what: &'static str) {
+        if let Ok(mut failure) = self.failure.lock() {
+            failure.get_or_insert(what);
+        }
+        self.failing.cancel();
+    }
+
+    /// Waits until something has failed.
+    pub(super) async fn failure(&self) -> &'static str {
+        self.failing.cancelled().await;
+        self.failure
+            .lock()
+            .ok()
+            .and_then(|failure| *failure)
+            .unwrap_or("a part failed")
+    }
+}

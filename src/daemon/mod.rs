@@ -1,0 +1,163 @@
+//! Builds everything, runs it, and stops it in the order of the data flow. Touches: fs, net, process.
+//!
+//! **Invariant:** nothing listens before the state is locked and recovered. A stop takes in nothing new,
+//! finishes requests, writes the journal's last line, gives the shipper a moment, and only then lets go of
+//! the state. Whatever ends early ends the daemon, in this order too, with a failing exit code.
+
+mod build;
+mod health;
+mod readiness;
+mod registry;
+mod seams;
+mod signals;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tracing::{error, info, warn};
+
+pub use build::{Built, StartError, build};
+
+use crate::audit::event::StopCause;
+use crate::listener::Bound;
+use crate::settings::Settings;
+use crate::tasks::Ended;
+use crate::world::Current;
+use signals::{Asked, Signals};
+
+/// How long tasks other than connections may take to end: they wait for nothing but a disk.
+const TASKS_END: Duration = Duration::from_secs(10);
+
+/// How often a starting daemon looks whether it is ready.
+const READY_LOOK: Duration = Duration::from_millis(10);
+
+/// What a running daemon shows to whoever started it.
+#[derive(Clone, Debug)]
+pub struct Running {
+    /// Where tokens are asked for.
+    pub address: SocketAddr,
+    /// Where metrics are shown.
+    pub metrics: SocketAddr,
+    /// What is served.
+    pub current: Arc<Current>,
+}
+
+impl Running {
+    /// Whether tokens can be issued: a registry is served, and the default ring signs.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        let world = self.current.load();
+        world.registry.is_some() && world.rings.as_ref().is_some_and(|rings| rings.ready())
+    }
+}
+
+/// How a daemon ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It was asked to stop, and drained.
+    Stopped,
+    /// It was asked to stop twice, and did not wait.
+    Hurried,
+    /// A part ended early or failed.
+    Failed(&'static str),
+}
+
+/// Runs a daemon until it is told to stop. `bound` is the public socket where it is bound already. `ready`
+/// is called once, when tokens can be issued.
+///
+/// # Errors
+/// [`StartError`] when it can't start.
+pub fn run(
+    settings: Settings,
+    bound: Option<Bound>,
+    ready: impl FnOnce(&Running),
+) -> Result<End, StartError> {
+    let runtime = crate::tasks::runtime(settings.workers).map_err(StartError::Runtime)?;
+    let drain = settings.drain;
+    let built = build(settings, bound, runtime.handle())?;
+    let end = runtime.block_on(async {
+        let started = built.start();
+        let (built, mut ended) = started?;
+        Ok::<_, StartError>(serve(&built, &mut ended, ready, drain).await)
+    });
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    end
+}
+
+/// Waits for the end, and brings it about.
+async fn serve(
+    built: &build::Started,
+    ended: &mut Ended,
+    ready: impl FnOnce(&Running),
+    drain: Duration,
+) -> End {
+    let mut signals = match Signals::listen() {
+        Ok(signals) => signals,
+        Err(error) => {
+            error!(%error, "cannot listen to signals");
+            return End::Failed("signals");
+        }
+    };
+    let mut ready = Some(ready);
+    let mut looks = tokio::time::interval(READY_LOOK);
+    let (end, cause) = loop {
+        tokio::select! {
+            _ = looks.tick(), if ready.is_some() => {
+                if built.running.is_ready() && let Some(ready) = ready.take() {
+                    ready(&built.running);
+                }
+            }
+            asked = signals.next() => match asked {
+                Asked::Rescan => rescan(&built.rescan),
+                Asked::Stop => break (End::Stopped, StopCause::Signal),
+            },
+            task = ended.first() => {
+                error!(task, "a task ended early: stopping");
+                break (End::Failed(task), StopCause::TaskEnded(task));
+            }
+            what = built.health.failure() => {
+                error!(what, "stopping");
+                break (End::Failed(what), StopCause::TaskEnded(what));
+            }
+        }
+    };
+    info!("stopping: accepting nothing new");
+    tokio::select! {
+        () = stop(built, cause, drain) => end,
+        () = second_stop(&mut signals) => {
+            warn!("told to stop twice: not waiting");
+            End::Hurried
+        }
+    }
+}
+
+fn rescan(notify: &Notify) {
+    info!("looking at the registry again");
+    notify.notify_one();
+}
+
+async fn second_stop(signals: &mut Signals) {
+    while signals.next().await != Asked::Stop {}
+}
+
+/// The order of the data flow: listeners, connections, journal, shipper, the rest.
+async fn stop(built: &build::Started, cause: StopCause, drain: Duration) {
+    let tasks = &built.tasks;
+    tasks.drain();
+    if !tasks.connections_ended_within(drain).await {
+        warn!("some connections did not end in time");
+    }
+    tasks.stop();
+    match built.journal.stop(cause).await {
+        Ok(sequence) => info!(sequence, "the journal is closed"),
+        Err(reason) => error!(%reason, "the journal could not be closed cleanly"),
+    }
+    built.stop_shipper.cancel();
+    if !tasks.ended_within(TASKS_END).await {
+        warn!("some tasks did not end in time");
+    }
+    tasks.join_threads();
+    info!("stopped");
+}

@@ -1,0 +1,206 @@
+//! What becomes of an update of the registry: recorded, then published. Touches: fs, clock.
+//!
+//! The end of the registry flow: `… → diff → audit → publish`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tracing::{error, warn};
+
+use crate::audit::event::{
+    ControlEvent, Counts, Location, ObjectCounts, Outside, RegistryApplied, RegistryRejected,
+};
+use crate::audit::{Journal, RegistryRef};
+use crate::clock::Clock;
+use crate::domain::{CommitId, Digest, Lifetime};
+use crate::registry::diagnostic::Problem;
+use crate::registry::diff;
+use crate::registry::publish::{Applied, Refusal, Rejected, Update};
+use crate::registry::snapshot::Served;
+use crate::registry::watch::Sink;
+use crate::store::{Store, StoreError};
+use crate::tasks::Tasks;
+use crate::world::Current;
+
+use super::health::Health;
+
+/// How long to wait before a record that the journal did not take is tried again. A change is served
+/// only once it is recorded.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Records and publishes registries.
+pub(super) struct RegistrySink {
+    pub(super) current: Arc<Current>,
+    pub(super) journal: Journal,
+    pub(super) store: Arc<Store>,
+    pub(super) clock: Clock,
+    pub(super) health: Arc<Health>,
+    pub(super) tasks: Tasks,
+    /// Where the key schedule learns the longest lifetime of a token.
+    pub(super) longest_token: watch::Sender<Lifetime>,
+}
+
+impl Sink for RegistrySink {
+    async fn take(&mut self, update: Update) {
+        match update {
+            Update::Applied(applied) => self.apply(applied).await,
+            Update::Rejected(rejected) => self.reject(rejected).await,
+            Update::Moved(commit) => self.moved(commit),
+        }
+    }
+}
+
+impl RegistrySink {
+    async fn apply(&self, applied: Applied) {
+        let Some(generation) = self.next_generation().await else {
+            return;
+        };
+        let before = self.current.load().registry.clone();
+        let served = Arc::new(Served {
+            snapshot: applied.snapshot,
+            generation,
+            commit: applied.commit,
+            since: self.clock.now_seconds(),
+        });
+        let event = applied_event(&served, before.as_deref(), &applied.changes);
+        if self.record(event).await {
+            let longest = served.snapshot.policy.max_token_lifetime;
+            self.longest_token.send_replace(longest);
+            self.current.publish_registry(&served);
+            self.health.registry_accepted();
+        }
+        for warning in &applied.warnings {
+            warn!(file = %warning.place.file, "{}", warning.message);
+        }
+    }
+
+    async fn reject(&self, rejected: Rejected) {
+        let problems = match &rejected.why {
+            Refusal::Load(error) => vec![error.to_string()],
+            Refusal::Check(problems) => problems.iter().map(sentence).collect(),
+        };
+        self.health.registry_refused(&problems);
+        let event = rejected_event(&rejected, self.current.load().registry.as_deref());
+        self.record(event).await;
+    }
+
+    /// The files say the same, from another commit.
+    fn moved(&self, commit: Option<CommitId>) {
+        let Some(served) = self.current.load().registry.clone() else {
+            return;
+        };
+        self.current.publish_registry(&Arc::new(Served {
+            commit,
+            ..Served::clone(&served)
+        }));
+    }
+
+    /// Counts on in the store; `None` when the daemon must stop, for the store failed.
+    async fn next_generation(&self) -> Option<u64> {
+        let store = Arc::clone(&self.store);
+        match self.tasks.blocking(move || next_generation(&store)).await? {
+            Ok(generation) => Some(generation),
+            Err(failure) => {
+                error!(error = %crate::telemetry::chain(&failure), "the store failed: stopping");
+                self.health.failed("the store failed");
+                None
+            }
+        }
+    }
+
+    /// Records an event; whether it is on disk. Tries until the daemon stops.
+    async fn record(&self, event: ControlEvent) -> bool {
+        let stopping = self.tasks.stopping();
+        loop {
+            match self.journal.control(event.clone()).await {
+                Ok(_) => return true,
+                Err(reason) => error!(%reason, "a registry event is not recorded: trying again"),
+            }
+            tokio::select! {
+                () = stopping.cancelled() => return false,
+                () = tokio::time::sleep(RETRY) => {}
+            }
+        }
+    }
+}
+
+fn next_generation(store: &Store) -> Result<u64, StoreError> {
+    let generation = store.registry_generation()?.saturating_add(1);
+    store.set_registry_generation(generation)?;
+    Ok(generation)
+}
+
+/// How events name a registry that is served.
+pub(super) fn reference(served: &Served) -> RegistryRef {
+    RegistryRef {
+        generation: served.generation,
+        digest: served.snapshot.digest,
+        commit: served.commit.clone(),
+    }
+}
+
+fn applied_event(
+    served: &Served,
+    before: Option<&Served>,
+    changes: &[diff::Change],
+) -> ControlEvent {
+    let counts = diff::Counts::of(changes);
+    let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+    ControlEvent::RegistryApplied(RegistryApplied {
+        registry: reference(served),
+        previous: before.map(|before| -> Digest { before.snapshot.digest }),
+        totals: ObjectCounts {
+            clients: count(served.snapshot.clients.len()),
+            resources: count(served.snapshot.resources.len()),
+        },
+        clients: Counts {
+            added: count(counts.clients_added),
+            changed: count(counts.clients_changed),
+            removed: count(counts.clients_removed),
+        },
+        resources: Counts {
+            added: count(counts.resources_added),
+            changed: count(counts.resources_changed),
+            removed: count(counts.resources_removed),
+        },
+        policy_changed: counts.policy_changed,
+    })
+}
+
+fn rejected_event(rejected: &Rejected, serving: Option<&Served>) -> ControlEvent {
+    let problems = match &rejected.why {
+        Refusal::Load(error) => vec![Location {
+            file: Outside::new(""),
+            line: 0,
+            column: 0,
+            what: Outside::new(&error.to_string()),
+        }],
+        Refusal::Check(problems) => problems.iter().map(location).collect(),
+    };
+    ControlEvent::RegistryRejected(RegistryRejected {
+        commit: rejected.commit.clone(),
+        total: u64::try_from(problems.len()).unwrap_or(u64::MAX),
+        problems,
+        serving: serving.map(reference),
+    })
+}
+
+fn location(problem: &Problem) -> Location {
+    let spot = problem.place.spot.as_ref();
+    let number = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+    Location {
+        file: Outside::new(&problem.place.file),
+        line: spot.map_or(0, |spot| number(spot.line)),
+        column: spot.map_or(0, |spot| number(spot.column)),
+        what: Outside::new(&problem.message),
+    }
+}
+
+fn sentence(problem: &Problem) -> String {
+    let file = &problem.place.file;
+    match &problem.place.spot {
+        Some(spot) => format!("{file}:{}:{}: {}", spot.line, spot.column, problem.message),
+        None => format!("{file}: {}", problem.message),
+    }
+}

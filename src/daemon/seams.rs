@@ -1,0 +1,128 @@
+//! Where one part's port meets another part. Touches: fs.
+
+use std::sync::Arc;
+
+use tracing::error;
+
+use crate::audit::Journal;
+use crate::audit::chain::Lineage;
+use crate::audit::event::{ClockChange, ControlEvent, KeyEvent, KeyStep};
+use crate::audit::ship::{ShipMark, ShipMarks, UnsavedMark};
+use crate::domain::UnixMillis;
+use crate::keys::event::{KeyEventKind, KeysEvent};
+use crate::keys::ports::{KeyJournal, NotRecorded};
+use crate::store::Store;
+
+/// The shipper's mark, in the store.
+pub(super) struct StoredMark(pub(super) Arc<Store>);
+
+impl ShipMarks for StoredMark {
+    fn load(&self) -> Option<ShipMark> {
+        let bytes = match self.0.ship_mark() {
+            Ok(bytes) => bytes?,
+            Err(fault) => {
+                error!(error = %crate::telemetry::chain(&fault), "cannot read how far the stream has confirmed");
+                return None;
+            }
+        };
+        decode(&bytes)
+    }
+
+    fn save(&self, mark: ShipMark) -> Result<(), UnsavedMark> {
+        self.0
+            .set_ship_mark(&encode(mark))
+            .map_err(UnsavedMark::new)
+    }
+}
+
+/// A mark as the store keeps it: four numbers, big-endian.
+fn encode(mark: ShipMark) -> Vec<u8> {
+    let numbers = [
+        mark.stream_created.get(),
+        mark.stream_sequence,
+        mark.sequence,
+    ];
+    let mut bytes: Vec<u8> = numbers
+        .iter()
+        .flat_map(|number| number.to_be_bytes())
+        .collect();
+    bytes.extend(mark.lineage.to_bits().to_be_bytes());
+    bytes
+}
+
+fn decode(bytes: &[u8]) -> Option<ShipMark> {
+    let (numbers, lineage) = bytes.split_at_checked(24)?;
+    let mut numbers = numbers
+        .chunks_exact(8)
+        .filter_map(|chunk| chunk.try_into().ok().map(u64::from_be_bytes));
+    Some(ShipMark {
+        stream_created: UnixMillis::new(numbers.next()?),
+        stream_sequence: numbers.next()?,
+        sequence: numbers.next()?,
+        lineage: Lineage::from_bits(u128::from_be_bytes(lineage.try_into().ok()?)),
+    })
+}
+
+/// The journal, for what happens to keys.
+pub(super) struct KeyEvents(pub(super) Journal);
+
+impl KeyJournal for KeyEvents {
+    async fn record(&self, event: KeysEvent) -> Result<(), NotRecorded> {
+        match self.0.control(control(&event)).await {
+            Ok(_) => Ok(()),
+            Err(reason) => {
+                error!(%reason, "an event of the keys is not recorded");
+                Err(NotRecorded)
+            }
+        }
+    }
+}
+
+fn control(event: &KeysEvent) -> ControlEvent {
+    match event {
+        KeysEvent::Key(event) => ControlEvent::Key(KeyEvent {
+            step: match event.kind {
+                KeyEventKind::Created => KeyStep::Created,
+                KeyEventKind::Activated => KeyStep::Activated,
+                KeyEventKind::Retired => KeyStep::Retired,
+                KeyEventKind::Withdrawn => KeyStep::Withdrawn,
+                KeyEventKind::Removed => KeyStep::Removed,
+            },
+            key: event.key.id.clone(),
+            algorithm: event.key.algorithm,
+            created: event.key.created,
+            published: event.key.published,
+            signs_from: event.key.not_before,
+            activated: event.key.activated,
+            retired: event.key.retired,
+            tokens_until: event.key.tokens_until,
+        }),
+        KeysEvent::Clock(event) => ControlEvent::Clock(ClockChange {
+            before: event.before.name(),
+            now: event.now.name(),
+            wall: event.wall,
+            key_time: event.key_time,
+            accepted: event.accepted,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_is_kept_whole_and_nothing_else_is_taken_for_one() {
+        let mark = ShipMark {
+            stream_created: UnixMillis::new(1),
+            stream_sequence: 2,
+            sequence: u64::MAX,
+            lineage: Lineage::from_bits(4),
+        };
+        let bytes = encode(mark);
+        assert_eq!(decode(&bytes), Some(mark));
+        for length in 0..bytes.len() {
+            assert_eq!(decode(bytes.get(..length).unwrap_or_default()), None);
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! The routes of the public listener. Touches: net, by hyper.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Method, Request, StatusCode};
+use tracing::{debug, warn};
+
+use super::body;
+use super::metadata::{self, Paths};
+use super::response::{self, Response};
+use super::token_request::{self, Head, TokenRequest};
+use crate::audit::{Outcome, Unrecorded};
+use crate::domain::{Algorithm, Denial, RequestId};
+use crate::evidence::LocalSources;
+use crate::issue::{self, Arrival, Desk};
+use crate::listener::Answering;
+use crate::random;
+use crate::telemetry::Observations;
+
+/// The header that carries the request's id.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What each answer gets (checklist 65): no guessing of types.
+const NOSNIFF: (HeaderName, HeaderValue) = (
+    header::X_CONTENT_TYPE_OPTIONS,
+    HeaderValue::from_static("nosniff"),
+);
+
+/// How long the metadata may be kept by a client: it changes only with the settings.
+const METADATA_CACHE: &str = "public, max-age=3600";
+
+/// The limits of one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HttpLimits {
+    /// Most bytes of a body.
+    pub body_bytes: usize,
+    /// Longest time for a body to arrive.
+    pub body_time: Duration,
+    /// Longest time from the head of a request to its answer.
+    pub request_time: Duration,
+}
+
+/// The public side of the daemon.
+#[derive(Debug)]
+pub struct Service {
+    desk: Desk<LocalSources>,
+    paths: Paths,
+    metadata: Bytes,
+    limits: HttpLimits,
+    observations: Arc<Observations>,
+}
+
+type Answer = hyper::Response<Full<Bytes>>;
+
+impl Service {
+    /// A service over this desk. `algorithms` are those of the rings, for the metadata.
+    #[must_use]
+    pub fn new(
+        desk: Desk<LocalSources>,
+        algorithms: &[Algorithm],
+        limits: HttpLimits,
+        observations: Arc<Observations>,
+    ) -> Self {
+        let paths = Paths::of(&desk.issuer);
+        let metadata = metadata::document(&desk.issuer, &paths, algorithms);
+        Self {
+            metadata: Bytes::from(metadata.to_string()),
+            desk,
+            paths,
+            limits,
+            observations,
+        }
+    }
+
+    async fn token(&self, request: Request<Incoming>, remote: IpAddr) -> Answer {
+        let started = self.desk.clock.monotonic();
+        let arrival = Arrival {
+            request: random::request_id(),
+            remote,
+        };
+        let deciding = async {
+            let parsed = self.read(request).await;
+            issue::issue(parsed, arrival, &self.desk).await
+        };
+        let outcome = match tokio::time::timeout(self.limits.request_time, deciding).await {
+            Ok(Ok(recorded)) => Ok(recorded.outcome()),
+            Ok(Err(unrecorded)) => Err(unrecorded),
+            Err(_) => Err(Unrecorded::DeadlinePassed),
+        };
+        let took = self.desk.clock.monotonic().saturating_sub(started);
+        self.observations.decided(&outcome, took);
+        log(arrival, &outcome);
+        finish(respond(outcome), arrival.request)
+    }
+
+    async fn read(&self, request: Request<Incoming>) -> Result<TokenRequest, Denial> {
+        let (parts, body) = request.into_parts();
+        let head = head(&parts.method, parts.uri.query(), &parts.headers);
+        token_request::check_head(&head)?;
+        let body = body::read(body, self.limits.body_bytes, self.limits.body_time).await?;
+        token_request::parse(&head, &body)
+    }
+
+    /// The key set (RFC 7517 section 5), for any origin: it is public.
+    fn jwks(&self, headers: &HeaderMap) -> Response {
+        let world = self.desk.current.load();
+        let Some(rings) = &world.rings else {
+            return response::plain(503, "not ready\n");
+        };
+        let jwks = rings.jwks();
+        let now = self.desk.clock.now_seconds();
+        let mut response = Response {
+            status: 200,
+            headers: vec![
+                ("content-type", "application/jwk-set+json".to_owned()),
+                (
+                    "cache-control",
+                    format!("public, max-age={}", jwks.max_age(now).seconds()),
+                ),
+                ("etag", jwks.etag().to_owned()),
+                ("access-control-allow-origin", "*".to_owned()),
+            ],
+            body: Vec::new(),
+        };
+        // RFC 9110 section 13.1.2: a list of tags, or any.
+        let known = headers
+            .get_all(header::IF_NONE_MATCH)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .any(|tag| {
+                matches!(tag.trim(), "*") || tag.trim().trim_start_matches("W/") == jwks.etag()
+            });
+        if known {
+            response.status = 304;
+        } else {
+            response.body = jwks.body().to_vec();
+        }
+        response
+    }
+
+    fn metadata(&self) -> Response {
+        Response {
+            status: 200,
+            headers: vec![
+                ("content-type", "application/json".to_owned()),
+                ("cache-control", METADATA_CACHE.to_owned()),
+                ("access-control-allow-origin", "*".to_owned()),
+            ],
+            body: self.metadata.to_vec(),
+        }
+    }
+}
+
+impl Answering for Service {
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        remote: IpAddr,
+    ) -> Result<Answer, Infallible> {
+        let path = request.uri().path();
+        let response = if path == self.paths.token {
+            return Ok(self.token(request, remote).await);
+        } else if path == self.paths.jwks {
+            readable(request.method(), || self.jwks(request.headers()))
+        } else if path == self.paths.oauth_metadata || path == self.paths.openid_metadata {
+            readable(request.method(), || self.metadata())
+        } else {
+            response::plain(404, "not found\n")
+        };
+        Ok(finish(response, random::request_id()))
+    }
+}
+
+/// One line a request, for debugging: the record of decisions is the journal.
+fn log(arrival: Arrival, outcome: &Result<Outcome, Unrecorded>) {
+    let (request_id, remote) = (arrival.request, arrival.remote);
+    match outcome {
+        Ok(Outcome::Token { receipt, .. }) => {
+            debug!(%request_id, %remote, sequence = receipt.sequence(), "token issued");
+        }
+        Ok(Outcome::Refusal(denial)) => {
+            debug!(%request_id, %remote, reason = denial.reason(), "token refused");
+        }
+        Err(reason) => warn!(%request_id, %remote, %reason, "token refused: no record"),
+    }
+}
+
+/// A token leaves here and nowhere else, with the receipt of its record.
+fn respond(outcome: Result<Outcome, Unrecorded>) -> Response {
+    match outcome {
+        Ok(Outcome::Token { token, receipt }) => {
+            let facts = token.facts().clone();
+            let lifetime = facts.expires.since(facts.issued);
+            token.reveal(&receipt).map_or_else(
+                || response::refusal(Denial::Overloaded),
+                |compact| response::token(&compact, lifetime, &facts.scope),
+            )
+        }
+        Ok(Outcome::Refusal(denial)) => response::refusal(denial),
+        Err(Unrecorded::DeadlinePassed) => response::refusal(Denial::DeadlinePassed),
+        Err(Unrecorded::Stopping) => response::refusal(Denial::Stopping),
+        Err(_) => response::refusal(Denial::Overloaded),
+    }
+}
+
+/// GET and HEAD of a public document (RFC 9110 section 9.3).
+fn readable(method: &Method, document: impl FnOnce() -> Response) -> Response {
+    if *method == Method::GET || *method == Method::HEAD {
+        return document();
+    }
+    if *method == Method::OPTIONS {
+        let mut response = response::plain(204, "");
+        response
+            .headers
+            .push(("allow", "GET, HEAD, OPTIONS".to_owned()));
+        response
+            .headers
+            .push(("access-control-allow-origin", "*".to_owned()));
+        return response;
+    }
+    let mut response = response::plain(405, "only GET and HEAD are allowed here\n");
+    response
+        .headers
+        .push(("allow", "GET, HEAD, OPTIONS".to_owned()));
+    response
+}
+
+fn head<'a>(method: &Method, query: Option<&'a str>, headers: &'a HeaderMap) -> Head<'a> {
+    let first = |name: HeaderName| headers.get(name).map(HeaderValue::as_bytes);
+    Head {
+        is_post: *method == Method::POST,
+        query,
+        content_type: first(header::CONTENT_TYPE),
+        encoded: headers
+            .get_all(header::CONTENT_ENCODING)
+            .iter()
+            .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")),
+        authorization: first(header::AUTHORIZATION),
+        authorizations: headers.get_all(header::AUTHORIZATION).iter().count(),
+    }
+}
+
+/// The answer as hyper sends it, with what every answer carries.
+fn finish(response: Response, request: RequestId) -> Answer {
+    let mut answer = hyper::Response::new(Full::new(Bytes::from(response.body)));
+    *answer.status_mut() =
+        StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = answer.headers_mut();
+    for (name, value) in response.headers {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
+    if let Ok(id) = HeaderValue::from_bytes(&request.to_hex()) {
+        headers.insert(REQUEST_ID, id);
+    }
+    let (name, value) = NOSNIFF;
+    headers.insert(name, value);
+    answer
+}

@@ -1,0 +1,239 @@
+//! The task that keeps the rings in step with time. Touches: clock, fs, process.
+//!
+//! Each second, and at each command of an operator: look at the clocks, write what is due to the
+//! key files, put it on record, write it to the store, and only then show it to requests. A crash
+//! between any two of these resumes at the next start: the files are the truth, and what the store
+//! does not know yet is what has not been recorded yet.
+//!
+//! **Invariant:** what is shown is on disk and on record. A failure of the store ends the task, and
+//! with it the daemon; a failure to write a key file or to record an event is tried again.
+
+mod command;
+mod fault;
+mod first;
+mod keeper;
+mod load;
+mod obey;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::MissedTickBehavior;
+use tracing::{error, info, warn};
+
+pub use command::{Command, CommandError, Outcome, Rotated, Waiting};
+pub use fault::KeysError;
+pub use first::make_first_ring;
+pub use keeper::{Keeper, KeysCounters, OnMissing, Parts};
+
+use super::event::KeysEvent;
+use super::ports::{KeyJournal, NotRecorded};
+use super::rings::Rings;
+use super::time::Reading;
+use crate::clock::Clock;
+use crate::domain::Lifetime;
+use crate::tasks::Tasks;
+
+/// How often the clocks are looked at: key times are whole seconds.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Most commands that wait: operators type them.
+pub const MAX_COMMANDS: usize = 4;
+
+/// A command on its way to the task, and where its answer goes.
+#[derive(Debug)]
+pub struct Request {
+    /// What to do.
+    pub command: Command,
+    /// Answered once the outcome is visible to requests, or refused.
+    pub answer: oneshot::Sender<Result<Outcome, CommandError>>,
+}
+
+/// What the task is connected to.
+pub struct Connections<J, P> {
+    /// The machine's clocks.
+    pub clock: Clock,
+    /// The journal.
+    pub journal: J,
+    /// Takes each new state of the rings, the first one too.
+    pub publish: P,
+    /// The longest lifetime of a token by the registry's policy, as it changes.
+    pub longest_token: tokio::sync::watch::Receiver<Lifetime>,
+    /// Commands of operators.
+    pub commands: mpsc::Receiver<Request>,
+}
+
+/// Runs until the daemon stops. The first rings are published at once, or as soon as the journal
+/// takes their events.
+///
+/// # Errors
+/// [`KeysError`] when the store failed: the daemon must stop.
+pub async fn run<J, P>(
+    keeper: Keeper,
+    mut connections: Connections<J, P>,
+    tasks: &Tasks,
+) -> Result<(), KeysError>
+where
+    J: KeyJournal,
+    P: Fn(Arc<Rings>) + Send + Sync,
+{
+    let stopping = tasks.stopping();
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut keeper = Some(keeper);
+    loop {
+        let request = tokio::select! {
+            () = stopping.cancelled() => break,
+            Some(request) = connections.commands.recv() => Some(request),
+            _ = ticks.tick() => None,
+        };
+        let Some(held) = keeper.take() else { break };
+        let (command, answer) = request.map_or((None, None), |r| (Some(r.command), Some(r.answer)));
+        let round = round(held, command, &connections, tasks).await?;
+        keeper = round.keeper;
+        if let (Some(answer), Some(outcome)) = (answer, round.outcome) {
+            // Whoever asked may have gone away: the change stands, and is on record.
+            drop(answer.send(outcome));
+        }
+    }
+    let mark = keeper.and_then(|mut keeper| keeper.keep_mark().err());
+    mark.map_or(Ok(()), Err)
+}
+
+/// What a round leaves: nothing once the runtime is going down.
+#[derive(Default)]
+struct Round {
+    keeper: Option<Keeper>,
+    outcome: Option<Result<Outcome, CommandError>>,
+}
+
+impl Round {
+    fn of(keeper: Keeper, outcome: Option<Result<Outcome, CommandError>>) -> Self {
+        Self {
+            keeper: Some(keeper),
+            outcome,
+        }
+    }
+}
+
+/// One round: write, record, keep, show.
+async fn round<J, P>(
+    mut keeper: Keeper,
+    command: Option<Command>,
+    connections: &Connections<J, P>,
+    tasks: &Tasks,
+) -> Result<Round, KeysError>
+where
+    J: KeyJournal,
+    P: Fn(Arc<Rings>) + Send + Sync,
+{
+    let reading = read(connections.clock);
+    let longest = *connections.longest_token.borrow();
+    let written = tasks.blocking(move || {
+        let written = keeper.advance(reading, longest, command.as_ref());
+        (keeper, written)
+    });
+    // `None` when the runtime is going down: so is the daemon.
+    let Some((mut keeper, written)) = written.await else {
+        return Ok(Round::default());
+    };
+    let outcome = match written {
+        Ok(outcome) => outcome,
+        Err(fault) if fault.ends_the_daemon() => return Err(fault),
+        Err(fault) => {
+            error!(error = %chain(&fault), "key files cannot be written: trying again");
+            let refused = command_failed(&fault);
+            return Ok(Round::of(keeper, Some(Err(refused))));
+        }
+    };
+    if let Err(NotRecorded) = record(&mut keeper, &connections.journal).await {
+        warn!("a change of the keys cannot be recorded yet: trying again");
+        return Ok(Round::of(keeper, Some(Err(CommandError::NotRecorded))));
+    }
+    let kept = tasks.blocking(move || {
+        let kept = keeper.settle();
+        (keeper, kept)
+    });
+    let Some((mut keeper, kept)) = kept.await else {
+        return Ok(Round::default());
+    };
+    if let Some(rings) = kept? {
+        (connections.publish)(rings);
+        keeper.shown();
+    }
+    Ok(Round::of(keeper, outcome))
+}
+
+async fn record<J: KeyJournal>(keeper: &mut Keeper, journal: &J) -> Result<(), NotRecorded> {
+    for event in keeper.untold() {
+        journal.record(event.clone()).await?;
+        log(&event);
+        keeper.told(event);
+    }
+    Ok(())
+}
+
+fn log(event: &KeysEvent) {
+    match event {
+        KeysEvent::Key(event) => {
+            info!(kid = %event.key.id, algorithm = %event.key.algorithm, "key {}", event.kind.name());
+        }
+        KeysEvent::Clock(event) => {
+            warn!(wall = %event.wall, key_time = %event.key_time, before = event.before.name(),
+                  "clock {}", event.now.name());
+        }
+    }
+}
+
+fn read(clock: Clock) -> Reading {
+    Reading {
+        wall: clock.now_seconds(),
+        boot: clock.boot(),
+    }
+}
+
+fn command_failed(fault: &KeysError) -> CommandError {
+    CommandError::Failed(chain(fault))
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+/// Sends a command to the task and waits for its answer: what the admin socket calls.
+///
+/// # Errors
+/// [`CommandError`]: the command's own, or [`CommandError::Stopping`].
+pub async fn ask(
+    commands: &mpsc::Sender<Request>,
+    command: Command,
+) -> Result<Outcome, CommandError> {
+    let (answer, answered) = oneshot::channel();
+    let sent = commands.try_send(Request { command, answer });
+    sent.map_err(|_| CommandError::Stopping)?;
+    answered.await.unwrap_or(Err(CommandError::Stopping))
+}
+
+/// Connects a closure as the journal, where a trait would be too much.
+impl<F, R> KeyJournal for F
+where
+    F: Fn(KeysEvent) -> R + Send + Sync,
+    R: Future<Output = Result<(), NotRecorded>> + Send,
+{
+    fn record(&self, event: KeysEvent) -> impl Future<Output = Result<(), NotRecorded>> + Send {
+        self(event)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,186 @@
+//! The digest of a registry: over what it says, not over how it is written. Pure.
+//!
+//! **Invariant:** two registries have the same digest when, and only when, every request would be
+//! answered the same and every person would read the same: order, layout, comments and file names
+//! do not count; a description does.
+
+use serde_json::Value;
+
+use super::snapshot::{Client, Policy, Resource, ResourceGrant, Snapshot, StoredSecret};
+use crate::domain::{Digest, UnixSeconds};
+
+/// Names this form: another form of the same content has another digest.
+const LABEL: &str = "grantd registry v1";
+
+/// The digest of everything in a snapshot but the digest itself.
+pub(super) fn digest(snapshot: &Snapshot) -> Digest {
+    let Snapshot {
+        clients,
+        resources,
+        by_identifier: _,
+        policy,
+        digest: _,
+    } = snapshot;
+    let mut form = Form::default();
+    form.text(LABEL);
+    let Policy {
+        max_token_lifetime,
+        max_secret_lifetime,
+        require_owner,
+    } = policy;
+    form.number(max_token_lifetime.seconds());
+    form.optional(max_secret_lifetime.as_ref(), |form, it| {
+        form.number(it.seconds());
+    });
+    form.number(u64::from(*require_owner));
+    let mut resources: Vec<_> = resources.values().collect();
+    resources.sort_by(|a, b| a.name.cmp(&b.name));
+    form.list(&resources, |form, it| form.resource(it));
+    let mut clients: Vec<_> = clients.values().collect();
+    clients.sort_by(|a, b| a.id.cmp(&b.id));
+    form.list(&clients, |form, it| form.client(it));
+    Digest::of(&form.0)
+}
+
+/// Bytes that only one content has: texts and lists by their length, options by a mark.
+#[derive(Default)]
+struct Form(Vec<u8>);
+
+impl Form {
+    fn number(&mut self, number: u64) {
+        self.0.extend_from_slice(&number.to_be_bytes());
+    }
+
+    fn length(&mut self, length: usize) {
+        // A length in memory always fits.
+        self.number(u64::try_from(length).unwrap_or(u64::MAX));
+    }
+
+    fn text(&mut self, text: &str) {
+        self.length(text.len());
+        self.0.extend_from_slice(text.as_bytes());
+    }
+
+    fn optional<T>(&mut self, value: Option<&T>, write: impl FnOnce(&mut Self, &T)) {
+        self.0.push(u8::from(value.is_some()));
+        if let Some(value) = value {
+            write(self, value);
+        }
+    }
+
+    fn list<T>(&mut self, items: &[T], mut write: impl FnMut(&mut Self, &T)) {
+        self.length(items.len());
+        for item in items {
+            write(self, item);
+        }
+    }
+
+    fn moment(&mut self, moment: Option<UnixSeconds>) {
+        self.optional(moment.as_ref(), |form, it| form.number(it.get()));
+    }
+
+    fn claims(&mut self, claims: &serde_json::Map<String, Value>) {
+        let mut sorted: Vec<_> = claims.iter().collect();
+        sorted.sort_by_key(|(name, _)| *name);
+        self.list(&sorted, |form, (name, value)| {
+            form.text(name);
+            form.json(value);
+        });
+    }
+
+    fn json(&mut self, value: &Value) {
+        match value {
+            Value::Array(items) => {
+                self.0.push(b'[');
+                self.list(items, Form::json);
+            }
+            Value::Object(map) => {
+                self.0.push(b'{');
+                self.claims(map);
+            }
+            Value::String(text) => {
+                self.0.push(b'"');
+                self.text(text);
+            }
+            other => {
+                self.0.push(b'=');
+                self.text(&other.to_string());
+            }
+        }
+    }
+
+    fn resource(&mut self, resource: &Resource) {
+        let Resource {
+            name,
+            identifier,
+            title,
+            owner,
+            token_lifetime,
+            algorithm,
+            scopes,
+            claims,
+        } = resource;
+        self.text(name.as_str());
+        self.text(identifier.as_str());
+        self.text(title);
+        self.optional(owner.as_ref(), |form, it| form.text(it.as_str()));
+        self.number(token_lifetime.seconds());
+        self.optional(algorithm.as_ref(), |form, it| form.text(it.name()));
+        self.list(scopes, |form, (name, description)| {
+            form.text(name.as_str());
+            form.text(description);
+        });
+        self.claims(claims);
+    }
+
+    fn client(&mut self, client: &Client) {
+        let Client {
+            id,
+            title,
+            owner,
+            disabled,
+            expires,
+            token_lifetime,
+            grants,
+            default_grant,
+            secrets,
+            claims,
+        } = client;
+        self.text(id.as_str());
+        self.text(title);
+        self.optional(owner.as_ref(), |form, it| form.text(it.as_str()));
+        self.number(u64::from(*disabled));
+        self.moment(*expires);
+        self.optional(token_lifetime.as_ref(), |form, it| {
+            form.number(it.seconds());
+        });
+        self.list(grants, |form, grant| {
+            // `scope` spells `scopes` again.
+            let ResourceGrant {
+                resource,
+                scopes,
+                scope: _,
+            } = grant;
+            form.text(resource.name.as_str());
+            form.list(scopes, |form, it| form.text(it.as_str()));
+        });
+        self.optional(default_grant.as_ref(), |form, it| form.length(*it));
+        self.list(secrets, |form, secret| {
+            // The id is made from the verifier.
+            let StoredSecret {
+                id: _,
+                verifier,
+                label,
+                created,
+                not_before,
+                expires,
+            } = secret;
+            form.0.extend_from_slice(verifier.digest().as_bytes());
+            form.optional(label.as_ref(), |form, it| form.text(it));
+            form.moment(*created);
+            form.moment(*not_before);
+            form.moment(*expires);
+        });
+        self.claims(claims);
+    }
+}

@@ -1,0 +1,137 @@
+//! The tables of a registry file and their keys. Pure.
+//!
+//! The one list of keys: what stands here is what a file may say, and the doc lines are its
+//! reference. `check` takes each table apart field by field, so that a new key does not compile
+//! until it is handled.
+
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+use toml::value::Datetime;
+
+use super::read::{Claim, Given, Named, Read, Table, take, unknown_keys};
+use crate::registry::diagnostic::Collector;
+
+macro_rules! tables {
+    ($($(#[$doc:meta])* $table:ident = $what:literal, later [$($later:literal),*] {
+        $($(#[$key_doc:meta])* $key:ident: $kind:ty,)*
+    })*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, Default)]
+        pub struct $table {
+            $($(#[$key_doc])* pub $key: Given<$kind>,)*
+            /// Whether lines of its file could not be read, so that what is missing here may
+            /// stand there.
+            pub partial: bool,
+        }
+
+        impl Table for $table {
+            const WHAT: &'static str = $what;
+            const KEYS: &'static [&'static str] = &[$(stringify!($key)),*];
+            const LATER: &'static [&'static str] = &[$($later),*];
+
+            fn read_table(table: &DeTable<'_>, problems: &mut Collector<'_>) -> Self {
+                unknown_keys::<Self>(table, problems);
+                Self {
+                    $($key: take::<$kind>(table, stringify!($key), problems),)*
+                    partial: false,
+                }
+            }
+        }
+
+        impl Read for $table {
+            const KIND: &'static str = "a table";
+
+            fn read(
+                value: &DeValue<'_>,
+                span: Range<usize>,
+                problems: &mut Collector<'_>,
+            ) -> Option<Self> {
+                if let DeValue::Table(table) = value {
+                    return Some(Self::read_table(table, problems));
+                }
+                let message = concat!("a table is needed here: ", $what);
+                problems.error(span, message, concat!("each has a name: write ", $what));
+                None
+            }
+        }
+    )*};
+}
+
+tables! {
+    /// A file.
+    FileTables = "a file", later ["issuer"] {
+        /// Resources by name.
+        resource: Named<ResourceTable>,
+        /// Clients by id.
+        client: Named<ClientTable>,
+        /// The rules above all files.
+        policy: PolicyTable,
+    }
+
+    /// A protected resource: an API that tokens are for.
+    ResourceTable = "`[resource.NAME]`", later [] {
+        /// The audience of its tokens, and what a client sends as `resource`: an absolute URI.
+        identifier: String,
+        /// The name for people; the table's name where left out.
+        name: String,
+        /// Who answers for it.
+        owner: String,
+        /// How long its tokens live, such as `"15m"`.
+        token_lifetime: String,
+        /// The algorithm that signs its tokens, such as `"ES256"`; the daemon's first where left
+        /// out.
+        algorithm: String,
+        /// Claims that each of its tokens carries.
+        claims: Named<Claim>,
+        /// Its scopes, each with its description.
+        scopes: Named<Given<String>>,
+    }
+
+    /// A client: a machine that asks for tokens.
+    ClientTable = "`[client.NAME]`", later ["federated", "key", "certificate"] {
+        /// The name for people; the table's name where left out.
+        name: String,
+        /// Who answers for it.
+        owner: String,
+        /// The last day, or the moment, until which it may do anything.
+        expires: Datetime,
+        /// Whether it is switched off.
+        disabled: bool,
+        /// How long its tokens live, where that is shorter than the resource's.
+        token_lifetime: String,
+        /// The resource that it means when it names none.
+        default_resource: String,
+        /// Claims that each of its tokens carries.
+        claims: Named<Claim>,
+        /// The scopes that it may ask for, by resource.
+        grants: Named<Given<Vec<Spanned<String>>>>,
+        /// The verifiers of its secrets.
+        secret: Vec<Spanned<SecretTable>>,
+    }
+
+    /// The verifier of a generated secret.
+    SecretTable = "`[[client.NAME.secret]]`", later [] {
+        /// The verifier, as `grantd secret new` writes it.
+        hash: String,
+        /// When it was made.
+        created: Datetime,
+        /// The day, or the moment, from which on it may be used.
+        not_before: Datetime,
+        /// The last day, or the moment, until which it may be used.
+        expires: Datetime,
+        /// What people call it.
+        label: String,
+    }
+
+    /// The rules above all files, at most once, and only below the policy folder.
+    PolicyTable = "`[policy]`", later [] {
+        /// Longest lifetime of a token.
+        max_token_lifetime: String,
+        /// Longest life of a secret, from `created` to `expires`.
+        max_secret_lifetime: String,
+        /// Whether each client and resource must name its owner.
+        require_owner: bool,
+    }
+}

@@ -1,0 +1,55 @@
+//! Which git commit a folder stands at. Touches: fs.
+//!
+//! Only files are read: no git is run, and no configuration but the repository's own.
+
+use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
+
+use crate::domain::{CommitId, UnixMillis};
+
+/// How long a lock of git's index is believed: a checkout of a large work tree takes seconds, and
+/// the lock of a git that was killed stays for ever.
+const LOCK_BELIEVED: Duration = Duration::from_secs(10);
+
+/// Where git stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Head {
+    /// The commit that `HEAD` of the work tree points to. `None` where there is no repository, no
+    /// commit yet, or anything unreadable: a commit is told, never needed.
+    pub(super) commit: Option<CommitId>,
+    /// Whether git is writing the work tree right now: it holds `index.lock` from before the first
+    /// file of a checkout to after the last.
+    pub(super) writing: bool,
+}
+
+/// Where git stands in the work tree around `folder`.
+pub(super) fn head(folder: &Path, now: UnixMillis) -> Head {
+    let Some(repository) = repository(folder) else {
+        return Head::default();
+    };
+    let id = repository.head_id().ok();
+    Head {
+        commit: id.and_then(|id| CommitId::parse(&id.to_hex().to_string()).ok()),
+        writing: is_locked(&repository.git_dir().join("index.lock"), now),
+    }
+}
+
+fn is_locked(lock: &Path, now: UnixMillis) -> bool {
+    let Ok(made) = std::fs::symlink_metadata(lock).and_then(|meta| meta.modified()) else {
+        return false;
+    };
+    let made = made.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Duration::from_millis(now.get()).saturating_sub(made) < LOCK_BELIEVED
+}
+
+fn repository(folder: &Path) -> Option<gix::Repository> {
+    let folder = std::fs::canonicalize(folder).ok()?;
+    let trust = gix::sec::trust::Mapping {
+        full: gix::open::Options::isolated(),
+        reduced: gix::open::Options::isolated(),
+    };
+    let options = gix::discover::upwards::Options::default();
+    gix::ThreadSafeRepository::discover_opts(folder, options, trust)
+        .ok()
+        .map(|repository| repository.to_thread_local())
+}

@@ -1,0 +1,214 @@
+//! The settings of `[audit]`. Pure.
+
+use super::check::Problems;
+use super::file;
+use crate::audit::budget::BudgetSettings;
+use crate::audit::journal::{Bound, JournalSettings, WaitFor};
+use crate::audit::ship::{
+    InboxPrefix, NatsLogin, NatsSettings, NatsTls, NatsUrl, ShipSettings, StreamName,
+};
+use crate::domain::InstanceName;
+
+/// The stream that events go to where `audit.nats.stream` names no other.
+const STREAM: &str = "GRANTD_AUDIT";
+
+/// The smallest bound of the journal: a segment of a few hundred lines must fit an eighth of it.
+const LEAST_JOURNAL: u64 = 1 << 20;
+
+/// Turns `[audit]` into the settings of journal and shipper.
+pub(super) fn convert(
+    audit: file::Audit,
+    instance: Option<&InstanceName>,
+    problems: &mut Problems<'_>,
+) -> (JournalSettings, Option<ShipSettings>) {
+    let file::Audit {
+        wait_for,
+        segment,
+        min_free,
+        unshipped_max,
+        keep,
+        drop_oldest,
+        refusals,
+        nats,
+    } = audit;
+    let default = JournalSettings::default();
+    let journal = JournalSettings {
+        stream: nats.is_some(),
+        unshipped_max: bound(
+            "audit.unshipped_max",
+            unshipped_max,
+            default.unshipped_max,
+            problems,
+        ),
+        keep: bound("audit.keep", keep, default.keep, problems),
+        drop_oldest: drop_oldest.unwrap_or(default.drop_oldest),
+        segment_bytes: problems.bytes("audit.segment", &segment, default.segment_bytes),
+        min_free_bytes: problems.bytes("audit.min_free", &min_free, default.min_free_bytes),
+        wait_for: convert_wait(wait_for.as_deref(), nats.is_some(), problems),
+        budget: convert_refusals(&refusals, default.budget),
+    };
+    let ship = nats.and_then(|nats| convert_nats(nats, instance?, problems));
+    (journal, ship)
+}
+
+fn bound(name: &str, bound: file::Bound, default: Bound, problems: &mut Problems<'_>) -> Bound {
+    let file::Bound { bytes, age } = bound;
+    let bytes = problems.bytes(&format!("{name}.bytes"), &bytes, default.bytes);
+    if bytes < LEAST_JOURNAL {
+        problems.add(format!("{name}.bytes = {bytes}: it must be at least 1MiB"));
+    }
+    Bound {
+        bytes,
+        age: problems.span(&format!("{name}.age"), &age, default.age),
+    }
+}
+
+fn convert_wait(wait_for: Option<&str>, stream: bool, problems: &mut Problems<'_>) -> WaitFor {
+    match wait_for {
+        None | Some("disk") => WaitFor::Disk,
+        Some("stream") if stream => WaitFor::Stream,
+        Some("stream") => {
+            problems.add(
+                "audit.wait_for = \"stream\": there is no stream without [audit.nats]".to_owned(),
+            );
+            WaitFor::Stream
+        }
+        Some(other) => {
+            problems.add(format!(
+                "audit.wait_for = {other:?}: write \"disk\" or \"stream\""
+            ));
+            WaitFor::Disk
+        }
+    }
+}
+
+/// Where a rate is set, a minute's worth of it may come at once.
+fn convert_refusals(refusals: &file::Refusals, default: BudgetSettings) -> BudgetSettings {
+    let file::Refusals {
+        per_minute,
+        per_prefix_per_minute,
+    } = refusals;
+    BudgetSettings {
+        prefix_burst: per_prefix_per_minute.unwrap_or(default.prefix_burst),
+        prefix_per_minute: per_prefix_per_minute.unwrap_or(default.prefix_per_minute),
+        total_burst: per_minute.unwrap_or(default.total_burst),
+        total_per_minute: per_minute.unwrap_or(default.total_per_minute),
+        max_prefixes: default.max_prefixes,
+    }
+}
+
+fn convert_nats(
+    nats: file::Nats,
+    instance: &InstanceName,
+    problems: &mut Problems<'_>,
+) -> Option<ShipSettings> {
+    let file::Nats {
+        url,
+        stream,
+        create_stream,
+        ca_file,
+        certificate,
+        key,
+        user,
+        password_file,
+        token_file,
+        nkey_file,
+        creds_file,
+        inbox_prefix,
+        timeout,
+    } = nats;
+    let texts = match url {
+        file::OneOrMany::One(url) => vec![url],
+        file::OneOrMany::Many(urls) => urls,
+    };
+    if texts.is_empty() || texts.len() > crate::audit::ship::MAX_URLS {
+        problems.add("audit.nats.url: write 1 to 16 URLs of NATS servers".to_owned());
+    }
+    let urls: Vec<NatsUrl> = texts
+        .iter()
+        // The text is not repeated: it may hold a login.
+        .filter_map(|text| match NatsUrl::parse(text) {
+            Ok(url) => Some(url),
+            Err(error) => {
+                problems.add(format!("audit.nats.url: {error}"));
+                None
+            }
+        })
+        .collect();
+    let stream = stream.unwrap_or_else(|| STREAM.to_owned());
+    let stream = problems.keep("audit.nats.stream", &stream, StreamName::parse(&stream));
+    let inbox = match inbox_prefix {
+        None => Some(InboxPrefix::of_instance(instance)),
+        Some(text) => problems.keep("audit.nats.inbox_prefix", &text, InboxPrefix::parse(&text)),
+    };
+    let mut settings = NatsSettings::new(urls, inbox?);
+    settings.login = login(
+        (user, password_file),
+        [
+            ("token_file", token_file),
+            ("nkey_file", nkey_file),
+            ("creds_file", creds_file),
+        ],
+        problems,
+    );
+    settings.tls = NatsTls {
+        ca_file: ca_file.map(|file| problems.path(&file)),
+        certificate: pair(certificate, key, problems),
+        ..NatsTls::default()
+    };
+    settings.request_timeout =
+        problems.timeout("audit.nats.timeout", &timeout, settings.request_timeout);
+    let mut ship = ShipSettings::new(settings, stream?, instance.clone());
+    ship.create_stream = create_stream.unwrap_or(false);
+    ship.ack_timeout = problems.timeout("audit.nats.timeout", &timeout, ship.ack_timeout);
+    Some(ship)
+}
+
+fn pair(
+    certificate: Option<String>,
+    key: Option<String>,
+    problems: &mut Problems<'_>,
+) -> Option<(std::path::PathBuf, std::path::PathBuf)> {
+    match (certificate, key) {
+        (None, None) => None,
+        (Some(certificate), Some(key)) => Some((problems.path(&certificate), problems.path(&key))),
+        _ => {
+            problems
+                .add("audit.nats: certificate and key go together: write both or none".to_owned());
+            None
+        }
+    }
+}
+
+fn login(
+    (user, password_file): (Option<String>, Option<String>),
+    files: [(&str, Option<String>); 3],
+    problems: &mut Problems<'_>,
+) -> NatsLogin {
+    let mut ways = Vec::new();
+    match (user, password_file) {
+        (None, None) => {}
+        (Some(user), Some(file)) => ways.push(NatsLogin::Password {
+            user,
+            file: problems.path(&file),
+        }),
+        _ => problems
+            .add("audit.nats: user and password_file go together: write both or none".to_owned()),
+    }
+    for (name, file) in files {
+        if let Some(file) = file.map(|file| problems.path(&file)) {
+            ways.push(match name {
+                "token_file" => NatsLogin::Token(file),
+                "nkey_file" => NatsLogin::Nkey(file),
+                _ => NatsLogin::Credentials(file),
+            });
+        }
+    }
+    if ways.len() > 1 {
+        problems.add(
+            "audit.nats: one login only: user with password_file, token_file, nkey_file or creds_file"
+                .to_owned(),
+        );
+    }
+    ways.into_iter().next().unwrap_or_default()
+}

@@ -1,0 +1,331 @@
+//! From the shape of the file to settings in domain types, with every problem at once. Pure.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytesize::ByteSize;
+
+use super::{LogSettings, Settings, audit, defaults, file};
+use crate::domain::{Algorithm, InstanceName, Issuer, Lifetime};
+use crate::http::HttpLimits;
+use crate::keys::schedule::ScheduleSettings;
+use crate::listener::ConnectionLimits;
+use crate::registry::check::Rules;
+use crate::registry::load::Limits;
+use crate::registry::publish::RegistrySettings;
+
+/// Fewest and most seconds of any time-out: less breaks good clients, more protects nothing.
+const TIMEOUT_RANGE: (u64, u64) = (1, 3600);
+
+/// Collects what is wrong while values are converted.
+pub(super) struct Problems<'a> {
+    base: &'a Path,
+    found: Vec<String>,
+}
+
+/// Turns the file into settings.
+pub(super) fn check(file: file::File, base: &Path) -> Result<Settings, Vec<String>> {
+    let mut problems = Problems {
+        base,
+        found: Vec::new(),
+    };
+    let settings = convert(file, &mut problems);
+    match settings {
+        Some(settings) if problems.found.is_empty() => Ok(settings),
+        _ => Err(problems.found),
+    }
+}
+
+fn convert(file: file::File, problems: &mut Problems<'_>) -> Option<Settings> {
+    let file::File {
+        issuer,
+        instance,
+        listen,
+        tls,
+        registry,
+        state,
+        keys,
+        audit,
+        limits,
+        log,
+    } = file;
+    let issuer = problems.keep("issuer", &issuer, Issuer::parse(&issuer));
+    let instance = instance.unwrap_or_else(|| defaults::INSTANCE.to_owned());
+    let instance = problems.keep("instance", &instance, InstanceName::parse(&instance));
+    let file::Listen {
+        address,
+        metrics_address,
+    } = listen;
+    let listen = problems.address("listen.address", address, defaults::LISTEN);
+    let metrics_listen = problems.address(
+        "listen.metrics_address",
+        metrics_address,
+        defaults::METRICS_LISTEN,
+    );
+    let file::Tls { certificate, key } = tls;
+    let file::State { dir } = state;
+    let state = problems.path(&dir.unwrap_or_else(|| defaults::STATE_DIR.to_owned()));
+    let (keys_dir, sealing_key, keys) = convert_keys(keys, &state, problems);
+    let (workers, drain, connections, http) = convert_limits(&limits, problems);
+    let (journal, ship) = audit::convert(audit, instance.as_ref(), problems);
+    Some(Settings {
+        certificate: problems.path(&certificate),
+        certificate_key: problems.path(&key),
+        registry: convert_registry(registry, &keys.algorithms, problems),
+        log: convert_log(log, problems),
+        issuer: issuer?,
+        instance: instance?,
+        listen: listen?,
+        metrics_listen: metrics_listen?,
+        keys,
+        keys_dir,
+        sealing_key,
+        state,
+        journal,
+        ship,
+        connections,
+        http,
+        workers,
+        drain,
+    })
+}
+
+fn convert_registry(
+    registry: file::Registry,
+    algorithms: &[Algorithm],
+    problems: &mut Problems<'_>,
+) -> RegistrySettings {
+    let file::Registry {
+        dir,
+        policy_folder,
+        events,
+    } = registry;
+    let policy_folder = policy_folder.unwrap_or_else(|| defaults::POLICY_FOLDER.to_owned());
+    if policy_folder.is_empty() || policy_folder.contains('/') || policy_folder.starts_with('.') {
+        problems.add(format!(
+            "registry.policy_folder = {policy_folder:?} is no name of a folder: write one without \"/\" and without a leading \".\""
+        ));
+    }
+    RegistrySettings {
+        folder: problems.path(&dir.unwrap_or_else(|| defaults::REGISTRY_DIR.to_owned())),
+        rules: Rules {
+            algorithms: algorithms.to_vec(),
+            policy_folder,
+        },
+        limits: Limits::default(),
+        events: events.unwrap_or(true),
+        extra: None,
+    }
+}
+
+fn convert_keys(
+    keys: file::Keys,
+    state: &Path,
+    problems: &mut Problems<'_>,
+) -> (PathBuf, Option<PathBuf>, ScheduleSettings) {
+    let file::Keys {
+        dir,
+        algorithms,
+        verifier_cache_max,
+        publish_lead,
+        active_for,
+        prune_margin,
+        sealing_key_file,
+    } = keys;
+    let mut settings = ScheduleSettings::default();
+    if let Some(names) = algorithms {
+        settings.algorithms.clear();
+        for name in &names {
+            if let Some(algorithm) = problems.keep("keys.algorithms", name, name.parse()) {
+                settings.algorithms.push(algorithm);
+            }
+        }
+    }
+    let spans = [
+        (
+            "keys.verifier_cache_max",
+            verifier_cache_max,
+            &mut settings.verifier_cache_max,
+        ),
+        (
+            "keys.publish_lead",
+            publish_lead,
+            &mut settings.publish_lead,
+        ),
+        ("keys.active_for", active_for, &mut settings.active_for),
+        (
+            "keys.prune_margin",
+            prune_margin,
+            &mut settings.prune_margin,
+        ),
+    ];
+    for (name, text, place) in spans {
+        if let Some(text) = text
+            && let Some(span) = problems.keep(name, &text, Lifetime::parse(&text))
+        {
+            *place = span;
+        }
+    }
+    let keys_dir = dir.map_or_else(|| state.join(defaults::KEYS_DIR), |dir| problems.path(&dir));
+    let sealing_key = sealing_key_file.map(|file| problems.path(&file));
+    for fault in settings.faults() {
+        problems.add(format!("[keys]: {fault}"));
+    }
+    (keys_dir, sealing_key, settings)
+}
+
+fn convert_limits(
+    limits: &file::Limits,
+    problems: &mut Problems<'_>,
+) -> (usize, Duration, ConnectionLimits, HttpLimits) {
+    let file::Limits {
+        connections,
+        handshake_time,
+        header_time,
+        header_size,
+        header_fields,
+        streams,
+        body_size,
+        body_time,
+        request_time,
+        drain_time,
+        workers,
+    } = limits;
+    let drain = problems.timeout("limits.drain_time", drain_time, defaults::DRAIN_TIME);
+    let connections = ConnectionLimits {
+        connections: problems.count("limits.connections", *connections, defaults::CONNECTIONS),
+        handshake_time: problems.timeout(
+            "limits.handshake_time",
+            handshake_time,
+            defaults::HANDSHAKE_TIME,
+        ),
+        header_time: problems.timeout("limits.header_time", header_time, defaults::HEADER_TIME),
+        header_bytes: problems.size("limits.header_size", header_size, defaults::HEADER_BYTES),
+        header_fields: problems.count(
+            "limits.header_fields",
+            *header_fields,
+            defaults::HEADER_FIELDS,
+        ),
+        streams: streams.unwrap_or(defaults::STREAMS),
+        drain_time: drain,
+    };
+    let http = HttpLimits {
+        body_bytes: problems.size("limits.body_size", body_size, defaults::BODY_BYTES),
+        body_time: problems.timeout("limits.body_time", body_time, defaults::BODY_TIME),
+        request_time: problems.timeout("limits.request_time", request_time, defaults::REQUEST_TIME),
+    };
+    let workers = problems.count("limits.workers", *workers, super::processors());
+    (workers, drain, connections, http)
+}
+
+fn convert_log(log: file::Log, problems: &mut Problems<'_>) -> LogSettings {
+    let file::Log { format, filter } = log;
+    let json = match format.as_deref() {
+        None | Some("text") => false,
+        Some("json") => true,
+        Some(other) => {
+            problems.add(format!(
+                "log.format = {other:?}: write \"text\" or \"json\""
+            ));
+            false
+        }
+    };
+    LogSettings {
+        json,
+        filter: filter.unwrap_or_else(|| defaults::LOG_FILTER.to_owned()),
+    }
+}
+
+impl Problems<'_> {
+    /// Notes a problem.
+    pub(super) fn add(&mut self, problem: String) {
+        self.found.push(problem);
+    }
+
+    /// The value, or a problem with the name and the text of the setting.
+    pub(super) fn keep<T, E: std::fmt::Display>(
+        &mut self,
+        name: &str,
+        text: &str,
+        value: Result<T, E>,
+    ) -> Option<T> {
+        value
+            .map_err(|error| self.add(format!("{name} = {text:?}: {error}")))
+            .ok()
+    }
+
+    /// A path, relative to the folder of the settings file.
+    pub(super) fn path(&self, text: &str) -> PathBuf {
+        self.base.join(text)
+    }
+
+    /// A time-out within its range.
+    pub(super) fn timeout(
+        &mut self,
+        name: &str,
+        text: &Option<String>,
+        default: Duration,
+    ) -> Duration {
+        let Some(text) = text else {
+            return default;
+        };
+        let Some(span) = self.keep(name, text, Lifetime::parse(text)) else {
+            return default;
+        };
+        let (least, most) = TIMEOUT_RANGE;
+        if !(least..=most).contains(&span.seconds()) {
+            self.add(format!(
+                "{name} = {text:?}: it must lie between {least}s and {most}s"
+            ));
+        }
+        span.to_duration()
+    }
+
+    /// A span of time.
+    pub(super) fn span(
+        &mut self,
+        name: &str,
+        text: &Option<String>,
+        default: Lifetime,
+    ) -> Lifetime {
+        text.as_ref()
+            .and_then(|text| self.keep(name, text, Lifetime::parse(text)))
+            .unwrap_or(default)
+    }
+
+    /// A number of bytes, such as `16KiB`.
+    pub(super) fn bytes(&mut self, name: &str, text: &Option<String>, default: u64) -> u64 {
+        let Some(text) = text else {
+            return default;
+        };
+        self.keep(name, text, text.parse::<ByteSize>())
+            .map_or(default, |size| size.as_u64())
+    }
+
+    fn size(&mut self, name: &str, text: &Option<String>, default: usize) -> usize {
+        let bytes = self.bytes(name, text, default as u64);
+        if !(1024..=16 * 1024 * 1024).contains(&bytes) {
+            self.add(format!(
+                "{name} = {bytes} bytes: it must lie between 1KiB and 16MiB"
+            ));
+        }
+        usize::try_from(bytes).unwrap_or(default)
+    }
+
+    fn count(&mut self, name: &str, count: Option<usize>, default: usize) -> usize {
+        let count = count.unwrap_or(default);
+        if count == 0 {
+            self.add(format!("{name} = 0: it must be at least 1"));
+        }
+        count
+    }
+
+    fn address(&mut self, name: &str, text: Option<String>, default: &str) -> Option<SocketAddr> {
+        let text = text.unwrap_or_else(|| default.to_owned());
+        let parsed = text.parse().map_err(
+            |_| "write an address and a port, such as \"127.0.0.1:8443\" or \"[::]:8443\"",
+        );
+        self.keep(name, &text, parsed)
+    }
+}

@@ -1,0 +1,58 @@
+//! Every default of `grantd.toml`, with where its number comes from. Pure.
+
+use std::time::Duration;
+
+/// All addresses, on the alternative HTTPS port: no privilege is needed.
+pub const LISTEN: &str = "[::]:8443";
+
+/// Loopback alone: metrics name clients' numbers and are for the machine's own collector. The port is
+/// next to Prometheus' own exporters.
+pub const METRICS_LISTEN: &str = "127.0.0.1:9464";
+
+/// Where packages put configuration that is changed by people (Filesystem Hierarchy Standard 3.0).
+pub const REGISTRY_DIR: &str = "/etc/grantd/registry.d";
+
+/// As `design.md` fixes it.
+pub const POLICY_FOLDER: &str = "policy";
+
+/// systemd's `StateDirectory=grantd`.
+pub const STATE_DIR: &str = "/var/lib/grantd";
+
+/// Below the state directory.
+pub const KEYS_DIR: &str = "keys";
+
+/// The instance of a daemon that stands alone.
+pub const INSTANCE: &str = "grantd-1";
+
+/// Twice what a small host with one API gateway keeps open; 20,000 take about 600 MiB.
+pub const CONNECTIONS: usize = 10_000;
+
+/// A handshake takes two round trips; ten seconds reach any network that works.
+pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+
+/// Longer than the minute after which most clients' pools close an idle connection.
+pub const HEADER_TIME: Duration = Duration::from_secs(65);
+
+/// Four times what a browser with cookies sends; a token request needs 500 bytes.
+pub const HEADER_BYTES: usize = 16 * 1024;
+
+/// A token request has about ten.
+pub const HEADER_FIELDS: usize = 64;
+
+/// RFC 9113 section 6.5.2 recommends at least 100.
+pub const STREAMS: u32 = 128;
+
+/// A token request is under 1 KiB; an assertion with a long certificate chain stays under this.
+pub const BODY_BYTES: usize = 64 * 1024;
+
+/// A body of one packet: ten seconds reach any network that works.
+pub const BODY_TIME: Duration = Duration::from_secs(10);
+
+/// Longer than the body's time and the journal's deadline together.
+pub const REQUEST_TIME: Duration = Duration::from_secs(20);
+
+/// Less than the 90 seconds after which systemd kills a stopping service.
+pub const DRAIN_TIME: Duration = Duration::from_secs(15);
+
+/// Everything that an operator should see, nothing per request.
+pub const LOG_FILTER: &str = "info";

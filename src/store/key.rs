@@ -1,0 +1,106 @@
+//! Every key of the store, with its layout. Pure.
+//!
+//! ```text
+//! key                          value
+//! 00                           schema    u32, big-endian
+//! 01                           time mark  version 1, u64 seconds, big-endian
+//! 02                           ship mark  version 1, bytes of audit/ship
+//! 03                           registry generation  version 1, u64, big-endian
+//! 04 algorithm(1) kid(43)      ring key   version 1, JSON of a key record
+//! ```
+//! **Invariant:** an ordinal, once given, is never given to anything else. A value but the schema
+//! begins with one byte of version; an unknown one is refused.
+
+use crate::domain::{Algorithm, KeyId};
+
+/// The version of this layout.
+pub(super) const SCHEMA: u32 = 1;
+
+/// A key of the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Key {
+    /// The version of the layout.
+    Schema,
+    /// The high-water mark of time.
+    TimeMark,
+    /// How far the stream has confirmed the journal.
+    ShipMark,
+    /// How many registries this state directory has served.
+    RegistryGeneration,
+    /// A signing key as it was last put on record.
+    RingKey(Algorithm, KeyId),
+}
+
+impl Key {
+    /// The key's bytes.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Schema => vec![0],
+            Self::TimeMark => vec![1],
+            Self::ShipMark => vec![2],
+            Self::RegistryGeneration => vec![3],
+            Self::RingKey(algorithm, id) => {
+                let mut bytes = ring_prefix(*algorithm).to_vec();
+                bytes.extend_from_slice(id.as_str().as_bytes());
+                bytes
+            }
+        }
+    }
+
+    /// The version of the values of this key.
+    pub(super) const fn version(&self) -> u8 {
+        match self {
+            Self::Schema
+            | Self::TimeMark
+            | Self::ShipMark
+            | Self::RegistryGeneration
+            | Self::RingKey(..) => 1,
+        }
+    }
+
+    /// What it is called in errors.
+    pub(super) const fn name(&self) -> &'static str {
+        match self {
+            Self::Schema => "schema",
+            Self::TimeMark => "time mark",
+            Self::ShipMark => "ship mark",
+            Self::RegistryGeneration => "registry generation",
+            Self::RingKey(..) => "ring key",
+        }
+    }
+}
+
+/// What the keys of an algorithm's ring begin with.
+pub(super) const fn ring_prefix(algorithm: Algorithm) -> [u8; 2] {
+    let ordinal = match algorithm {
+        Algorithm::Es256 => 0,
+        Algorithm::Es384 => 1,
+        Algorithm::EdDsa => 2,
+        Algorithm::Rs256 => 3,
+        Algorithm::Ps256 => 4,
+    };
+    [4, ordinal]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Digest;
+
+    #[test]
+    fn the_layout_is_stable() {
+        let id = KeyId::from_thumbprint(Digest::ZERO);
+        assert_eq!(Key::Schema.to_bytes(), [0]);
+        assert_eq!(Key::TimeMark.to_bytes(), [1]);
+        assert_eq!(Key::ShipMark.to_bytes(), [2]);
+        assert_eq!(Key::RegistryGeneration.to_bytes(), [3]);
+        let ring: Vec<u8> = Algorithm::ALL
+            .into_iter()
+            .map(|algorithm| Key::RingKey(algorithm, id.clone()).to_bytes()[1])
+            .collect();
+        assert_eq!(ring, [0, 1, 2, 3, 4]);
+        let whole = Key::RingKey(Algorithm::EdDsa, id.clone()).to_bytes();
+        assert_eq!(whole[..2], [4, 2]);
+        assert_eq!(whole[2..], *id.as_str().as_bytes());
+    }
+}

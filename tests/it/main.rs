@@ -20,6 +20,7 @@ mod harness;
 mod interop;
 mod limits;
 mod ship_login;
+mod settings;
 mod ship_protocol;
 mod ship_strange;
 mod timing;

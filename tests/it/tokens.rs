@@ -178,6 +178,29 @@ expires = {moment}
 }
 
 #[tokio::test]
+async fn each_algorithm_signs_what_its_resource_asks_for() {
+    let mut registry = Registry::company();
+    let algorithms = ["ES256", "ES384", "EdDSA", "RS256", "PS256"];
+    for algorithm in algorithms {
+        let name = algorithm.to_lowercase();
+        let text = format!(
+            "[resource.{name}]\nidentifier = \"urn:example:{name}\"\nname = \"Signed with {algorithm}\"\n\
+             owner = \"team-fleet\"\nalgorithm = \"{algorithm}\"\n\
+             [client.uses-{name}]\nname = \"Uses {algorithm}\"\nowner = \"team-fleet\"\n\
+             grants.{name} = []\n\
+             [[client.uses-{name}.secret]]\nhash = \"@uses-{name}.1\"\ncreated = 2026-01-01\n"
+        );
+        registry = registry.file(&format!("{name}.toml"), &text);
+    }
+    let grantd = Grantd::dev().registry(registry).start();
+    for algorithm in algorithms {
+        let client = format!("uses-{}", algorithm.to_lowercase());
+        let answer = grantd.ask().of(&client).send().await.granted();
+        assert_eq!(verify(&grantd, &answer).await.header["alg"], algorithm);
+    }
+}
+
+#[tokio::test]
 async fn a_client_may_have_a_shorter_lifetime_than_its_resource() {
     let hasty = r#"
 [client.hasty]

@@ -70,7 +70,9 @@ impl Https {
         }
         let url = url::Url::parse(url).unwrap();
         let host = url.host_str().unwrap().trim_matches(['[', ']']).to_owned();
-        let address = *url.socket_addrs(|| None).unwrap().first().unwrap();
+        let addresses = url.socket_addrs(|| None).unwrap();
+        // A name such as `localhost` may have others, on which nobody listens.
+        let address = *addresses.iter().find(|address| address.is_ipv4()).unwrap();
         Self {
             roots: Arc::new(roots),
             name: ServerName::try_from(host).unwrap(),

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use super::{Ask, Https, Registry, eventually};
 
 /// Longest start: keys of every algorithm, RSA's among them, on a busy machine.
-const START: Duration = Duration::from_secs(30);
+pub(super) const START: Duration = Duration::from_secs(30);
 
 /// Longest orderly stop.
 const STOP: Duration = Duration::from_secs(30);
@@ -83,6 +83,24 @@ impl Grantd {
             state: None,
             listen: "127.0.0.1:0".to_owned(),
             arguments: Vec::new(),
+        }
+    }
+
+    pub(super) const fn assemble(
+        child: Child,
+        ready: Ready,
+        line: String,
+        https: Https,
+        log: PathBuf,
+        folder: TempDir,
+    ) -> Self {
+        Self {
+            child,
+            ready,
+            line,
+            https,
+            log,
+            folder,
         }
     }
 
@@ -186,38 +204,14 @@ impl Dev {
         let ready: Ready = serde_json::from_str(&line).unwrap_or_else(|error| {
             panic!("the line of `dev` is no object of its form: {error}: {line}")
         });
-        Grantd {
-            https: Https::new(&ready.ca_file, &ready.token_endpoint),
-            child,
-            ready,
-            line,
-            log,
-            folder,
-        }
+        let https = Https::new(&ready.ca_file, &ready.token_endpoint);
+        Grantd::assemble(child, ready, line, https, log, folder)
     }
 
     /// Starts what must refuse to start, and returns what it said.
     pub fn refuse(self) -> Output {
         let folder = TempDir::new().unwrap();
-        let mut command = self.command(folder.path());
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            eventually("the daemon refuses", START, || child.try_wait().unwrap())
-        }));
-        if ended.is_err() {
-            let _gone = child.kill();
-        }
-        let output = child.wait_with_output().unwrap();
-        assert!(
-            ended.is_ok(),
-            "it did not refuse: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        output
+        refusal(&mut self.command(folder.path()))
     }
 
     fn command(&self, folder: &Path) -> Command {
@@ -237,6 +231,25 @@ impl Dev {
             .stdin(Stdio::null());
         command
     }
+}
+
+/// Runs a daemon that must refuse to start, and returns what it said.
+pub(super) fn refusal(command: &mut Command) -> Output {
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        eventually("the daemon refuses", START, || child.try_wait().unwrap())
+    }));
+    if ended.is_err() {
+        let _gone = child.kill();
+    }
+    let output = child.wait_with_output().unwrap();
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(ended.is_ok(), "it did not refuse: {words}");
+    output
 }
 
 /// The first line that the child prints, within [`START`]. The rest of its output is read and dropped,
@@ -259,7 +272,7 @@ fn first_line(child: &mut Child, log: &Path) -> String {
 }
 
 #[expect(clippy::print_stderr, reason = "what a failing test shows")]
-fn show_log(log: &Path) {
+pub(super) fn show_log(log: &Path) {
     let text = std::fs::read(log).unwrap_or_default();
     let tail = &text[text.len().saturating_sub(SHOWN_LOG)..];
     eprintln!(

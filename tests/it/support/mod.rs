@@ -8,6 +8,7 @@ mod grantd;
 mod nats;
 mod registry;
 pub mod ship;
+mod serve;
 mod token;
 mod wait;
 

@@ -1,0 +1,159 @@
+//! `grantd serve` with settings of the test's own.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::grantd::{Ready, START, refusal, show_log};
+use super::{Grantd, Https, Registry, eventually};
+
+/// How a daemon is to be served.
+pub struct Serve {
+    registry: Registry,
+    issuer: String,
+    settings: String,
+    change: Vec<fn(&Path)>,
+}
+
+impl Grantd {
+    /// `grantd serve` with the company's registry, keys of every algorithm, and JSON logs.
+    pub fn serve() -> Serve {
+        Serve {
+            registry: Registry::company(),
+            issuer: "https://auth.test".to_owned(),
+            settings: String::new(),
+            change: Vec::new(),
+        }
+    }
+}
+
+impl Serve {
+    /// One more line of `grantd.toml`, with the whole name of the setting: `limits.body_size = "1KiB"`.
+    pub fn setting(mut self, line: &str) -> Self {
+        self.settings.push_str(line);
+        self.settings.push('\n');
+        self
+    }
+
+    /// Another issuer.
+    pub fn issuer(mut self, issuer: &str) -> Self {
+        self.issuer = issuer.to_owned();
+        self
+    }
+
+    /// Changes the state folder, or what is in it, before the daemon starts.
+    pub fn prepare(mut self, change: fn(&Path)) -> Self {
+        self.change.push(change);
+        self
+    }
+
+    /// Starts it and waits until it is ready.
+    pub fn start(self) -> Grantd {
+        let folder = TempDir::new().unwrap();
+        let log = folder.path().join("log");
+        let mut child = self
+            .command(folder.path())
+            .stdout(Stdio::null())
+            .stderr(std::fs::File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        let listening = eventually("the daemon is ready", START, || {
+            if let Some(status) = child.try_wait().unwrap() {
+                show_log(&log);
+                panic!("it ended with {status}");
+            }
+            listening(&log)
+        });
+        let ready = self.ready(folder.path(), child.id(), &listening);
+        let https = Https::new(
+            &ready.ca_file,
+            &format!("https://localhost:{}", port(&listening, "address")),
+        );
+        Grantd::assemble(child, ready, String::new(), https, log, folder)
+    }
+
+    /// Starts what must refuse to start, and returns what it said.
+    pub fn refuse(self) -> Output {
+        let folder = TempDir::new().unwrap();
+        refusal(&mut self.command(folder.path()))
+    }
+
+    fn ready(&self, folder: &Path, pid: u32, listening: &Value) -> Ready {
+        let state = folder.join("state");
+        Ready {
+            issuer: self.issuer.clone(),
+            token_endpoint: format!("{}/oauth2/token", self.issuer),
+            jwks_uri: format!("{}/oauth2/jwks", self.issuer),
+            ca_file: state.join("ca.pem"),
+            client_id: String::new(),
+            client_secret: String::new(),
+            resource: String::new(),
+            scopes: Vec::new(),
+            metrics: format!("127.0.0.1:{}", port(listening, "metrics")),
+            registry: folder.join("registry.d"),
+            state,
+            pid,
+        }
+    }
+
+    fn command(&self, folder: &Path) -> Command {
+        let state = folder.join("state");
+        make_state(&state);
+        for change in &self.change {
+            change(&state);
+        }
+        let registry = folder.join("registry.d");
+        std::fs::create_dir(&registry).unwrap();
+        self.registry.write(&registry);
+        let config = folder.join("grantd.toml");
+        let text = format!(
+            "issuer = {:?}\ninstance = \"dev\"\n\
+             listen.address = \"127.0.0.1:0\"\nlisten.metrics_address = \"127.0.0.1:0\"\n\
+             tls.certificate = {:?}\ntls.key = {:?}\nregistry.dir = {registry:?}\nstate.dir = {state:?}\n\
+             keys.algorithms = [\"ES256\", \"ES384\", \"EdDSA\", \"RS256\", \"PS256\"]\n\
+             log.format = \"json\"\n{}",
+            self.issuer,
+            state.join("certificate.pem"),
+            state.join("key.pem"),
+            self.settings
+        );
+        std::fs::write(&config, text).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_grantd"));
+        command
+            .arg("serve")
+            .arg("--config")
+            .arg(config)
+            .current_dir(folder)
+            .stdin(Stdio::null());
+        command
+    }
+}
+
+/// A state with keys and a certificate, as `dev` makes it.
+fn make_state(state: &Path) {
+    let mut dev = Grantd::dev().state(state).start();
+    assert!(dev.stop().success());
+}
+
+/// The log's line with the addresses, once the daemon has said that it is ready.
+fn listening(log: &Path) -> Option<Value> {
+    let text = std::fs::read_to_string(log).ok()?;
+    let lines: Vec<Value> = text
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect();
+    let says = |line: &&Value, word: &str| {
+        line["message"]
+            .as_str()
+            .is_some_and(|message| message.starts_with(word))
+    };
+    lines.iter().find(|line| says(line, "ready"))?;
+    lines.iter().find(|line| says(line, "listening")).cloned()
+}
+
+fn port(listening: &Value, what: &str) -> u16 {
+    let address = listening[what].as_str().expect("the log names the address");
+    address.rsplit_once(':').unwrap().1.parse().unwrap()
+}

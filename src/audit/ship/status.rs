@@ -1,4 +1,4 @@
-//! What the shipper says of itself: status and counters. Pure.
+//! What the shipper says of itself: status and counters. Touches: memory.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -245,7 +245,10 @@ fn reading() -> Reading {
 ///
 /// # Errors
 /// [`KeysCommandError`]; [`StateDirError::InUse`] when a daemon runs: ask it instead.
-pub(super) fn rotate_stopped(place: &Place, command: &Command) -> Result<Outcome, KeysCommandError> {
+pub(super) fn rotate_stopped(
+    place: &Place,
+    command: &Command,
+) -> Result<Outcome, KeysCommandError> {
     let (mut keeper, _locked) = place.keeper(OnMissing::Refuse)?;
     let longest = place.settings.longest_token;
     match keeper.advance(reading(), longest, Some(command))? {

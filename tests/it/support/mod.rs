@@ -7,8 +7,8 @@ mod fault;
 mod grantd;
 mod nats;
 mod registry;
-pub mod ship;
 mod serve;
+pub mod ship;
 mod token;
 mod wait;
 

@@ -20,12 +20,12 @@ mod rules;
 mod walk;
 
 use std::path::Path;
+use std::sync::LazyLock;
 
 use house::House;
 
-fn grantd() -> House {
-    House::read(Path::new(env!("CARGO_MANIFEST_DIR")))
-}
+static GRANTD: LazyLock<House> =
+    LazyLock::new(|| House::read(Path::new(env!("CARGO_MANIFEST_DIR"))));
 
 /// Fails with all findings, a line each.
 fn none(findings: &[String]) {
@@ -43,10 +43,10 @@ fn found(findings: &[String], count: usize, word: &str) {
 
 #[test]
 fn every_file_belongs_to_the_tree() {
-    let house = grantd();
+    let house = &*GRANTD;
     assert!(house.sources.len() > 20, "the walk found the sources");
     none(&house.faults);
-    none(&rules::detours(&house));
+    none(&rules::detours(house));
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn a_file_that_no_mod_reaches_is_found() {
 
 #[test]
 fn imports_follow_the_flow() {
-    none(&rules::order(&grantd()));
+    none(&rules::order(&GRANTD));
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn a_folder_without_a_floor_is_found() {
 
 #[test]
 fn every_exception_is_used() {
-    none(&rules::idle_exceptions(&grantd()));
+    none(&rules::idle_exceptions(&GRANTD));
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn an_exception_that_nothing_needs_is_found() {
 
 #[test]
 fn each_file_says_what_it_touches() {
-    none(&rules::openings(&grantd()));
+    none(&rules::openings(&GRANTD));
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn an_opening_that_does_not_say_is_found() {
 
 #[test]
 fn pure_stages_say_so() {
-    none(&rules::pure_stages(&grantd()));
+    none(&rules::pure_stages(&GRANTD));
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn a_pure_stage_that_touches_is_found() {
 
 #[test]
 fn pure_files_are_pure() {
-    none(&rules::purity(&grantd()));
+    none(&rules::purity(&GRANTD));
 }
 
 #[test]
@@ -250,7 +250,7 @@ fn a_pure_file_that_touches_is_found_in_every_spelling() {
 
 #[test]
 fn only_one_file_signs() {
-    none(&rules::signing(&grantd()));
+    none(&rules::signing(&GRANTD));
 }
 
 #[test]
@@ -265,7 +265,7 @@ fn a_signature_elsewhere_is_found() {
 
 #[test]
 fn only_the_edge_of_http_knows_hyper() {
-    none(&rules::hyper(&grantd()));
+    none(&rules::hyper(&GRANTD));
 }
 
 #[test]
@@ -279,7 +279,7 @@ fn hyper_elsewhere_is_found() {
 
 #[test]
 fn serde_fills_the_types_of_files_only() {
-    none(&rules::deserialize(&grantd()));
+    none(&rules::deserialize(&GRANTD));
 }
 
 #[test]
@@ -303,7 +303,7 @@ fn a_type_that_serde_fills_elsewhere_is_found() {
 
 #[test]
 fn files_and_functions_are_short() {
-    none(&rules::sizes(&grantd()));
+    none(&rules::sizes(&GRANTD));
 }
 
 #[test]

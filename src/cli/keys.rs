@@ -6,6 +6,7 @@ use std::sync::Arc;
 use clap::{Args as ClapArgs, Subcommand};
 
 use super::{Exit, Format, Io};
+use crate::admin::{AdminClient, ClientFault, KeysOutcome};
 use crate::clock::Clock;
 use crate::domain::{Algorithm, KeyId, chain};
 use crate::keys::custody::{Custody, CustodyError};
@@ -16,6 +17,7 @@ use crate::keys::schedule::ScheduleSettings;
 use crate::keys::seal::{SealError, Sealer};
 use crate::keys::time::Reading;
 use crate::mint::jws;
+use crate::settings::SettingsError;
 use crate::store::{OnCorruption, StateDir, StateDirError, Store, StoreError};
 
 mod print;
@@ -58,14 +60,17 @@ enum Action {
 /// Which deployment.
 #[derive(Debug, ClapArgs)]
 struct At {
-    /// The state directory.
-    #[arg(long, value_name = "DIR")]
-    state: PathBuf,
+    /// The settings of the deployment.
+    #[arg(long, value_name = "FILE", required_unless_present = "state")]
+    config: Option<PathBuf>,
+    /// The state directory, where there is no settings file at hand.
+    #[arg(long, value_name = "DIR", conflicts_with = "config")]
+    state: Option<PathBuf>,
     /// The key folder, when it is not "keys" in the state directory.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", requires = "state")]
     keys: Option<PathBuf>,
     /// The file of the sealing key, when the key files are sealed.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "state")]
     sealing_key_file: Option<PathBuf>,
     /// How to print the result.
     #[arg(long, value_enum, default_value_t)]
@@ -124,6 +129,12 @@ pub(super) enum KeysCommandError {
         /// The key folder.
         keys: PathBuf,
     },
+    /// The settings.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The live daemon.
+    #[error(transparent)]
+    Daemon(#[from] ClientFault),
     /// Printing failed.
     #[error("cannot print the result")]
     Print(#[from] std::io::Error),
@@ -136,7 +147,7 @@ fn key_id(text: &str) -> Result<KeyId, String> {
 /// Runs `grantd keys …` on the files of a deployment.
 pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Exit {
     let done = match &args.action {
-        Action::List { at } => list(&at.place(), at.format, io),
+        Action::List { at } => at.place().and_then(|place| list(&place, at.format, io)),
         Action::Rotate {
             algorithm,
             compromised,
@@ -148,7 +159,8 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Exit {
                     algorithm: *algorithm,
                 },
             };
-            rotate_stopped(&at.place(), &command)
+            at.place()
+                .and_then(|place| rotate(&place, &command))
                 .and_then(|outcome| Ok(print_outcome(&outcome, at.format, io)?))
         }
     };
@@ -163,19 +175,29 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Exit {
 }
 
 impl At {
-    fn place(&self) -> Place {
+    fn place(&self) -> Result<Place, KeysCommandError> {
+        if let Some(config) = &self.config {
+            let settings = crate::settings::load(config)?;
+            return Ok(Place {
+                state: settings.state,
+                keys: settings.keys_dir,
+                sealing_key_file: settings.sealing_key,
+                settings: settings.keys,
+            });
+        }
+        let state = self.state.clone().unwrap_or_default();
         let keys = self.keys.clone();
-        let keys = keys.unwrap_or_else(|| StateDir::keys_of(&self.state));
+        let keys = keys.unwrap_or_else(|| StateDir::keys_of(&state));
         let settings = ScheduleSettings {
             algorithms: listed(&keys),
             ..ScheduleSettings::default()
         };
-        Place {
-            state: self.state.clone(),
+        Ok(Place {
+            state,
             keys,
             sealing_key_file: self.sealing_key_file.clone(),
             settings,
-        }
+        })
     }
 }
 
@@ -203,7 +225,7 @@ impl Place {
     ///
     /// # Errors
     /// [`KeysCommandError`] when folder or sealing key can't be used.
-    pub fn custody(&self) -> Result<Custody, KeysCommandError> {
+    fn custody(&self) -> Result<Custody, KeysCommandError> {
         Ok(Custody::open(&self.keys, self.sealer()?)?)
     }
 
@@ -237,6 +259,15 @@ fn reading() -> Reading {
     Reading {
         wall: clock.now_seconds(),
         boot: clock.boot(),
+    }
+}
+
+/// Obeys a command: by the live daemon, through its admin socket, or on the files of a stopped one.
+fn rotate(place: &Place, command: &Command) -> Result<KeysOutcome, KeysCommandError> {
+    match AdminClient::connect(&StateDir::admin_socket_of(&place.state)) {
+        Ok(mut daemon) => Ok(daemon.rotate_keys(command)?),
+        // Nobody answers: the lock tells whether nobody is there.
+        Err(_) => rotate_stopped(place, command).map(|outcome| KeysOutcome::from(&outcome)),
     }
 }
 

@@ -19,6 +19,8 @@ pub struct Source {
     pub text: String,
     /// What the walk found in it, tests left out.
     pub facts: Facts,
+    /// Every path that it uses, each resolved.
+    pub used: Vec<Used>,
 }
 
 /// A path that a file uses.
@@ -100,6 +102,14 @@ impl House {
         for file in texts.keys().filter(|file| !reached.contains(*file)) {
             house.faults.push(format!("{file}: no `mod` leads to it"));
         }
+        let used: Vec<_> = house
+            .sources
+            .iter()
+            .map(|source| house.used_by(source))
+            .collect();
+        for (source, used) in house.sources.iter_mut().zip(used) {
+            source.used = used;
+        }
         house
     }
 
@@ -163,11 +173,11 @@ impl House {
             module: module.to_vec(),
             text: text.clone(),
             facts,
+            used: Vec::new(),
         });
     }
 
-    /// Every path that a source uses, each resolved.
-    pub fn used_by(&self, source: &Source) -> Vec<Used> {
+    fn used_by(&self, source: &Source) -> Vec<Used> {
         let imports = source.facts.imports.iter().map(|import| {
             let mut path = import.path.clone();
             if import.is_glob {

@@ -45,7 +45,7 @@ fn upward(house: &House) -> Vec<(Option<usize>, String)> {
             findings.push((None, text));
             continue;
         };
-        for used in house.used_by(source) {
+        for used in &source.used {
             let Target::Inside(to, _) = &used.target else {
                 continue;
             };
@@ -181,7 +181,7 @@ fn foreign(house: &House) -> Vec<(Option<usize>, String)> {
     let mut told = BTreeSet::new();
     for source in house.sources.iter().filter(|source| is_pure(source)) {
         let from = source.module.join("::");
-        for Used { target, line } in house.used_by(source) {
+        for Used { target, line } in &source.used {
             let Target::Outside(path) = target else {
                 continue;
             };
@@ -210,18 +210,18 @@ fn impure_imports(house: &House) -> Vec<(Option<usize>, String)> {
     for source in house.sources.iter().filter(|source| is_pure(source)) {
         let from = source.module.join("::");
         let is_stage = PURE.iter().any(|pure| is_within(&from, pure));
-        for Used { target, line } in house.used_by(source) {
+        for Used { target, line } in &source.used {
             let Target::Inside(to, item) = target else {
                 continue;
             };
             let owner = house
                 .sources
                 .iter()
-                .find(|other| other.module.join("::") == to);
+                .find(|other| other.module.join("::") == *to);
             if !owner.is_some_and(touches) || is_within(&to, &from) {
                 continue;
             }
-            let named = item.unwrap_or_default();
+            let named = item.clone().unwrap_or_default();
             let is_type = named.is_empty() || named.starts_with(char::is_uppercase);
             if (is_type && !is_stage) || !told.insert((from.clone(), to.clone(), named.clone())) {
                 continue;
@@ -274,7 +274,7 @@ pub fn hyper(house: &House) -> Vec<String> {
         if KNOW_HYPER.iter().any(|known| is_within(&module, known)) {
             continue;
         }
-        for Used { target, line } in house.used_by(source) {
+        for Used { target, line } in &source.used {
             let Target::Outside(path) = target else {
                 continue;
             };

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::support::{BILLING, Grantd, events, eventually_async};
+use crate::support::{BILLING, Grantd, Registry, events, eventually_async};
 
 /// Longest until a change of the registry is noticed.
 const NOTICED: Duration = Duration::from_secs(15);
@@ -53,6 +53,29 @@ fn a_state_that_is_no_folder_is_named() {
     let words = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{words}");
     assert!(words.contains(state.to_str().unwrap()), "{words}");
+}
+
+#[test]
+fn a_registry_folder_that_is_missing_empty_or_broken_is_named() {
+    let cases = [
+        (Grantd::dev().no_registry(), 1, "does not exist"),
+        (
+            Grantd::dev().registry(Registry::empty()),
+            3,
+            "no *.toml file",
+        ),
+        (
+            Grantd::dev().registry(Registry::empty().file("a.toml", "[client.x]\nnmae = 1\n")),
+            3,
+            "nmae",
+        ),
+    ];
+    for (dev, code, why) in cases {
+        let output = dev.refuse();
+        let words = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{words}");
+        assert!(words.contains(why), "{words}");
+    }
 }
 
 #[tokio::test]

@@ -133,13 +133,3 @@ fn a_certificate_that_does_not_match_its_key_is_refused() {
         "{words}"
     );
 }
-
-#[test]
-fn a_registry_folder_that_is_missing_is_named() {
-    // Where it was never there: listening, not ready, is for a daemon that waits; `dev` just says so.
-    let output = Grantd::dev()
-        .argument("--registry")
-        .argument("/nonexistent")
-        .refuse();
-    assert_ne!(output.status.code(), Some(0));
-}

@@ -3,86 +3,69 @@
 use serde_json::{Value, json};
 
 use super::super::{Format, Io};
-use crate::domain::{KeyId, UnixSeconds};
+use crate::admin::KeysOutcome;
+use crate::domain::{Lifetime, UnixSeconds};
 use crate::keys::ring::{KeyRecord, KeyState, Ring};
-use crate::keys::rotate::{CommandError, Outcome, Rotated, Waiting};
 use crate::keys::schedule::{ScheduleSettings, gone_at, ready_at, relief_at};
 
-/// Prints what a rotation did.
+/// Prints what a rotation did, by a live daemon or on the files of a stopped one.
 ///
 /// # Errors
 /// When printing fails.
-pub fn print_outcome(outcome: &Outcome, format: Format, io: &mut Io<'_>) -> std::io::Result<()> {
+pub(super) fn print_outcome(
+    outcome: &KeysOutcome,
+    format: Format,
+    io: &mut Io<'_>,
+) -> std::io::Result<()> {
     if format == Format::Json {
-        let rotated: Vec<Value> = outcome.rotated.iter().map(rotated_json).collect();
-        let waiting: Vec<Value> = outcome.waiting.iter().map(waiting_json).collect();
-        return writeln!(
-            io.out,
-            "{}",
-            json!({"rotated": rotated, "waiting": waiting})
-        );
+        return writeln!(io.out, "{}", serde_json::to_string(outcome)?);
     }
-    for rotated in &outcome.rotated {
-        let algorithm = rotated.algorithm;
-        if let Some(kid) = &rotated.withdrawn {
+    for ring in &outcome.rotated {
+        let algorithm = &ring.algorithm;
+        if let Some(kid) = &ring.withdrawn {
             writeln!(io.out, "{algorithm}: {kid} is withdrawn")?;
         }
-        if let Some(kid) = rotated.signs.as_ref().filter(|_| rotated.relieved) {
-            let span = rotated.published_for;
+        if let Some(kid) = ring.signs.as_ref().filter(|_| ring.relieved) {
+            let span = Lifetime::from_seconds(ring.published_for_seconds);
             writeln!(
                 io.out,
                 "{algorithm}: {kid} signs; it was published for {span}"
             )?;
         }
-        if !rotated.lead_passed {
+        if !ring.lead_passed {
             writeln!(
                 io.err,
                 "{algorithm}: its lead had not passed: verifiers that cache may refuse its tokens until they fetch the JWKS again"
             )?;
         }
-        if rotated.withdrawn.is_some() {
+        if ring.withdrawn.is_some() {
             writeln!(
                 io.err,
                 "{algorithm}: verifiers that cache accept the withdrawn key until their cache ends"
             )?;
         }
     }
-    for waiting in &outcome.waiting {
-        let refused = CommandError::NotReady(vec![waiting.clone()]);
-        writeln!(io.err, "{refused}")?;
+    for ring in &outcome.waiting {
+        let algorithm = &ring.algorithm;
+        match &ring.ready {
+            Some(at) => writeln!(
+                io.err,
+                "{algorithm}: the next key may sign from {at} on: verifiers that cache do not know it before"
+            )?,
+            None => writeln!(
+                io.err,
+                "{algorithm}: the next key has not been published yet"
+            )?,
+        }
     }
     Ok(())
-}
-
-/// A rotated ring as the command line and the admin socket print it.
-#[must_use]
-pub fn rotated_json(rotated: &Rotated) -> Value {
-    json!({
-        "algorithm": rotated.algorithm.name(),
-        "withdrawn": rotated.withdrawn.as_ref().map(KeyId::as_str),
-        "signs": rotated.signs.as_ref().map(KeyId::as_str),
-        "relieved": rotated.relieved,
-        "published_for_seconds": rotated.published_for.seconds(),
-        "lead_passed": rotated.lead_passed,
-        "next": rotated.next.as_ref().map(KeyId::as_str),
-    })
-}
-
-/// A ring that waits, as the command line and the admin socket print it.
-#[must_use]
-pub fn waiting_json(waiting: &Waiting) -> Value {
-    json!({
-        "algorithm": waiting.algorithm.name(),
-        "next": waiting.next.as_ref().map(KeyId::as_str),
-        "ready": waiting.ready.map(UnixSeconds::to_rfc3339),
-    })
 }
 
 /// Prints rings, of whatever source.
 ///
 /// # Errors
 /// When printing fails.
-pub fn print_rings(
+pub(super) fn print_rings(
     rings: &[Ring],
     settings: &ScheduleSettings,
     format: Format,

@@ -42,7 +42,7 @@ pub struct Ready {
 
 /// How a daemon is to be started.
 pub struct Dev {
-    registry: Registry,
+    registry: Option<Registry>,
     state: Option<PathBuf>,
     listen: String,
     arguments: Vec<OsString>,
@@ -79,7 +79,7 @@ impl Grantd {
     /// `grantd dev` with the company's registry.
     pub fn dev() -> Dev {
         Dev {
-            registry: Registry::company(),
+            registry: Some(Registry::company()),
             state: None,
             listen: "127.0.0.1:0".to_owned(),
             arguments: Vec::new(),
@@ -163,7 +163,13 @@ impl Drop for Grantd {
 impl Dev {
     /// Another registry.
     pub fn registry(mut self, registry: Registry) -> Self {
-        self.registry = registry;
+        self.registry = Some(registry);
+        self
+    }
+
+    /// A registry folder that does not exist.
+    pub fn no_registry(mut self) -> Self {
+        self.registry = None;
         self
     }
 
@@ -216,8 +222,10 @@ impl Dev {
 
     fn command(&self, folder: &Path) -> Command {
         let registry = folder.join("registry.d");
-        std::fs::create_dir(&registry).unwrap();
-        self.registry.write(&registry);
+        if let Some(files) = &self.registry {
+            std::fs::create_dir(&registry).unwrap();
+            files.write(&registry);
+        }
         let state = self.state.clone().unwrap_or_else(|| folder.join("state"));
         let mut command = Command::new(env!("CARGO_BIN_EXE_grantd"));
         command

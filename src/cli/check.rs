@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
+use super::serve::failed;
 use super::{Exit, Format, Io};
 use crate::clock::Clock;
 use crate::domain::{Algorithm, CommitId, Lifetime};
 use crate::registry::check::{Expiry, POLICY_FOLDER, Rules, expiries};
 use crate::registry::diagnostic::{Problem, Renderer};
 use crate::registry::publish::{Applied, Publisher, Refusal, RegistrySettings, Rejected, Update};
+use crate::settings::{self, SettingsError};
 
 /// How far ahead expiry dates are told: a month is time enough to make a new secret.
 const DEFAULT_WINDOW: &str = "30d";
@@ -21,9 +23,12 @@ const DEFAULT_WINDOW: &str = "30d";
 /// 3 refused.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The registry folder.
-    #[arg(value_name = "DIR", default_value = "registry.d")]
-    folder: PathBuf,
+    /// The registry folder; "registry.d", or that of --config, where left out.
+    #[arg(value_name = "DIR")]
+    folder: Option<PathBuf>,
+    /// The daemon's settings, which say what the registry is checked against.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["algorithms", "policy_folder"])]
+    config: Option<PathBuf>,
     /// The algorithms that the daemon's `grantd.toml` lists, the default first.
     #[arg(
         long,
@@ -43,21 +48,36 @@ pub(super) struct Args {
     format: Format,
 }
 
+impl Args {
+    fn settings(&self) -> Result<RegistrySettings, SettingsError> {
+        let mut settings = match &self.config {
+            Some(config) => settings::load(config)?.registry,
+            None => RegistrySettings {
+                rules: Rules {
+                    algorithms: self.algorithms.clone(),
+                    policy_folder: self.policy_folder.clone(),
+                },
+                ..RegistrySettings::default()
+            },
+        };
+        if let Some(folder) = &self.folder {
+            settings.folder.clone_from(folder);
+        }
+        Ok(settings)
+    }
+}
+
 /// Runs the check.
 pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Exit {
     let clock = Clock::of_this_machine();
-    let settings = RegistrySettings {
-        folder: args.folder.clone(),
-        rules: Rules {
-            algorithms: args.algorithms.clone(),
-            policy_folder: args.policy_folder.clone(),
-        },
-        ..RegistrySettings::default()
+    let settings = match args.settings() {
+        Ok(settings) => settings,
+        Err(error) => return failed(io, &error),
     };
     let update = Publisher::new(&settings, clock).first();
     let told = match args.format {
-        Format::Text => tell_text(args, &update, clock, io),
-        Format::Json => tell_json(args, &update, clock, io),
+        Format::Text => tell_text(args, &settings.folder, (&update, clock), io),
+        Format::Json => tell_json(args, &settings.folder, (&update, clock), io),
     };
     match (told, &update) {
         (Err(_), _) => Exit::Failed,
@@ -90,20 +110,25 @@ pub(super) fn tell_refusal(folder: &Path, rejected: &Rejected, io: &mut Io<'_>) 
     told.map_or(Exit::Failed, |()| refusal_exit(&rejected.why))
 }
 
-fn tell_text(args: &Args, update: &Update, clock: Clock, io: &mut Io<'_>) -> std::io::Result<()> {
+fn tell_text(
+    args: &Args,
+    folder: &Path,
+    (update, clock): (&Update, Clock),
+    io: &mut Io<'_>,
+) -> std::io::Result<()> {
     match update {
         Update::Applied(applied) => {
-            show(&args.folder, &applied.warnings, io)?;
+            show(folder, &applied.warnings, io)?;
             for expiry in ending(args, applied, clock) {
                 writeln!(io.err, "warning: {expiry}")?;
             }
-            writeln!(io.out, "{}", summary(&args.folder, applied))
+            writeln!(io.out, "{}", summary(folder, applied))
         }
         Update::Rejected(rejected) => match &rejected.why {
             Refusal::Load(error) => writeln!(io.err, "error: {error}"),
             Refusal::Check(problems) => {
-                show(&args.folder, problems, io)?;
-                let folder = args.folder.display();
+                show(folder, problems, io)?;
+                let folder = folder.display();
                 writeln!(
                     io.out,
                     "{folder}: refused, {}",
@@ -115,8 +140,13 @@ fn tell_text(args: &Args, update: &Update, clock: Clock, io: &mut Io<'_>) -> std
     }
 }
 
-fn tell_json(args: &Args, update: &Update, clock: Clock, io: &mut Io<'_>) -> std::io::Result<()> {
-    let folder = args.folder.display().to_string();
+fn tell_json(
+    args: &Args,
+    folder: &Path,
+    (update, clock): (&Update, Clock),
+    io: &mut Io<'_>,
+) -> std::io::Result<()> {
+    let folder = folder.display().to_string();
     let value = match update {
         Update::Applied(applied) => json!({
             "accepted": true,

@@ -55,6 +55,14 @@ enum Action {
         #[command(flatten)]
         at: At,
     },
+    /// Accept wall time though it lies behind what was seen before.
+    ///
+    /// While it does, the daemon is not ready and answers 503. If the clock had been wrong before and is right
+    /// now, say so with this; key states stay as they are until time has caught up.
+    AcceptClock {
+        #[command(flatten)]
+        at: At,
+    },
 }
 
 /// Which deployment.
@@ -148,6 +156,7 @@ fn key_id(text: &str) -> Result<KeyId, String> {
 pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Exit {
     let done = match &args.action {
         Action::List { at } => at.place().and_then(|place| list(&place, at.format, io)),
+        Action::AcceptClock { at } => obey(at, &Command::AcceptClock, io),
         Action::Rotate {
             algorithm,
             compromised,
@@ -159,9 +168,7 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Exit {
                     algorithm: *algorithm,
                 },
             };
-            at.place()
-                .and_then(|place| rotate(&place, &command))
-                .and_then(|outcome| Ok(print_outcome(&outcome, at.format, io)?))
+            obey(at, &command, io)
         }
     };
     match done {
@@ -172,6 +179,11 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Exit {
             Exit::Failed
         }
     }
+}
+
+fn obey(at: &At, command: &Command, io: &mut Io<'_>) -> Result<(), KeysCommandError> {
+    let outcome = rotate(&at.place()?, command)?;
+    Ok(print_outcome(&outcome, at.format, io)?)
 }
 
 impl At {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{Exit, Io};
-use crate::daemon::{self, End};
+use crate::daemon::{self, End, Plan};
 use crate::{settings, telemetry};
 
 /// Serves tokens until it is told to stop.
@@ -15,6 +15,11 @@ pub(super) struct Args {
     /// The settings.
     #[arg(long, value_name = "FILE", default_value = "/etc/grantd/grantd.toml")]
     config: PathBuf,
+    /// Go on though the journal ends before what the stream has confirmed: its disk was lost.
+    ///
+    /// The stream keeps what it has; the journal begins a new lineage there.
+    #[arg(long)]
+    accept_lost_journal: bool,
 }
 
 /// Runs the daemon.
@@ -26,7 +31,12 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Exit {
     if let Err(error) = telemetry::start_logs(&settings.log) {
         return failed(io, &error);
     }
-    match daemon::run(settings, None, |_| {
+    let plan = Plan {
+        settings,
+        bound: None,
+        accept_lost_journal: args.accept_lost_journal,
+    };
+    match daemon::run(plan, |_| {
         tracing::info!("ready: tokens are issued");
     }) {
         Ok(end) => exit(end),

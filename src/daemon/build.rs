@@ -6,6 +6,7 @@ use rustls::ServerConfig;
 use tokio::net::UnixListener;
 use tokio::runtime::Handle;
 
+use super::Plan;
 use super::seams::StoredMark;
 use crate::admin;
 use crate::audit::Journal;
@@ -77,11 +78,12 @@ pub struct Built {
 /// # Errors
 /// [`StartError`] for the first thing that is not as it must be. Nothing was changed on disk then, but for
 /// what recovery moved aside.
-pub fn build(
-    settings: Settings,
-    bound: Option<Bound>,
-    runtime: &Handle,
-) -> Result<Built, StartError> {
+pub fn build(plan: Plan, runtime: &Handle) -> Result<Built, StartError> {
+    let Plan {
+        settings,
+        bound,
+        accept_lost_journal,
+    } = plan;
     let clock = Clock::of_this_machine();
     // The admin socket registers with the runtime.
     let _context = runtime.enter();
@@ -100,7 +102,9 @@ pub fn build(
         issuer: settings.issuer.clone(),
         instance: settings.instance.clone(),
         version: env!("CARGO_PKG_VERSION"),
-        confirmed: mark.map(|mark| mark.sequence),
+        confirmed: mark
+            .filter(|_| !accept_lost_journal)
+            .map(|mark| mark.sequence),
     };
     let journal = Journal::open(&state.journal(), settings.journal, &opening, &tasks, clock)?;
     let admin = admin::bind(&state.admin_socket())?;

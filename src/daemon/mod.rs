@@ -65,19 +65,27 @@ pub enum End {
     Failed(&'static str),
 }
 
-/// Runs a daemon until it is told to stop. `bound` is the public socket where it is bound already. `ready`
-/// is called once, when tokens can be issued.
+/// What a daemon is started with.
+#[derive(Debug)]
+pub struct Plan {
+    /// Its settings.
+    pub settings: Settings,
+    /// The public socket, where it is bound already.
+    pub bound: Option<Bound>,
+    /// Whether an operator accepts that the journal was lost: what the stream confirmed is then no reason to
+    /// refuse a journal that ends before it.
+    pub accept_lost_journal: bool,
+}
+
+/// Runs a daemon until it is told to stop. `ready` is called once, when tokens can be issued.
 ///
 /// # Errors
 /// [`StartError`] when it can't start.
-pub fn run(
-    settings: Settings,
-    bound: Option<Bound>,
-    ready: impl FnOnce(&Running),
-) -> Result<End, StartError> {
+pub fn run(plan: Plan, ready: impl FnOnce(&Running)) -> Result<End, StartError> {
+    let settings = &plan.settings;
     let runtime = crate::tasks::runtime(settings.workers).map_err(StartError::Runtime)?;
     let drain = settings.drain;
-    let built = build(settings, bound, runtime.handle())?;
+    let built = build(plan, runtime.handle())?;
     let end = runtime.block_on(async {
         let (started, mut ended) = start::start(built);
         serve(&started, &mut ended, ready, drain).await

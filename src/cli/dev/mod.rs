@@ -18,7 +18,7 @@ use self::demo::{Demo, DemoError};
 use super::serve::{exit, failed};
 use super::{Exit, Format, Io, check};
 use crate::clock::Clock;
-use crate::daemon::{self, StartError};
+use crate::daemon::{self, Plan, StartError};
 use crate::domain::Algorithm;
 use crate::listener::{self, Bound};
 use crate::registry::check::Rules;
@@ -122,7 +122,12 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Exit {
         kept,
     };
     let format = args.format;
-    let ended = daemon::run(settings, Some(bound), |running| {
+    let plan = Plan {
+        settings,
+        bound: Some(bound),
+        accept_lost_journal: false,
+    };
+    let ended = daemon::run(plan, |running| {
         // A daemon whose stdout is gone still serves.
         let _gone = show::ready(&shown, running.metrics, format, io.out);
     });

@@ -334,6 +334,13 @@ mod tests {
     }
 
     #[test]
+    fn all_has_each_at_its_own_place() {
+        for (at, denial) in Denial::ALL.into_iter().enumerate() {
+            assert_eq!(denial as usize, at, "{denial:?}");
+        }
+    }
+
+    #[test]
     fn reasons_are_distinct() {
         let reasons: std::collections::BTreeSet<_> =
             Denial::ALL.iter().map(|denial| denial.reason()).collect();

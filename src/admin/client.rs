@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::protocol::{Answer, Request};
+use super::protocol::{Answer, KeysOutcome, Request};
 use crate::audit::chain::MAX_LINE;
+use crate::keys::rotate::Command;
 
 /// The limit of one answer: the daemon waits 10 s at most before it begins one.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -87,6 +88,25 @@ impl AdminClient {
             durable,
             lines,
         })
+    }
+
+    /// Rotates rings: of one algorithm, of all, or away from a key that is in wrong hands.
+    ///
+    /// # Errors
+    /// [`ClientFault::Refused`] with the rotation's own words.
+    pub fn rotate_keys(&mut self, command: &Command) -> Result<KeysOutcome, ClientFault> {
+        let request = match command {
+            Command::Rotate { algorithm } => Request::KeysRotate {
+                algorithm: algorithm.map(|algorithm| algorithm.name().to_owned()),
+                compromised: None,
+            },
+            Command::Compromised { kid } => Request::KeysRotate {
+                algorithm: None,
+                compromised: Some(kid.as_str().to_owned()),
+            },
+            Command::AcceptClock => Request::ClockAccept,
+        };
+        self.ask(request)?.keys.ok_or(ClientFault::Answer)
     }
 
     fn ask(&mut self, request: Request) -> Result<Answer, ClientFault> {

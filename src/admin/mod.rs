@@ -7,16 +7,18 @@
 //! | request | fields | answer | lines after it |
 //! |---|---|---|---|
 //! | `audit_lines` | `from` (0: the oldest), `max`, optional `wait_ms` | `oldest`, `durable`, `lines` | that many lines of the journal, byte for byte |
+//!//! | `keys_rotate` | optional `algorithm`, or `compromised` (a key id) | `keys` | none |
+//! | `clock_accept` | none | `keys` | none |
 //!
-//! **Invariant:** only the daemon's own user and root are served, known by `SO_PEERCRED`; every
-//! request here only reads; a line beyond what is durable is never sent.
+//! **Invariant:** only the daemon's own user and root are served, known by `SO_PEERCRED`; a
+//! change is on record before its answer; a line beyond what is durable is never sent.
 
 mod client;
 mod protocol;
 mod server;
 
 pub use client::{AdminClient, ClientFault, Lines};
-pub use protocol::{MAX_LINES, MAX_REQUEST, Request};
+pub use protocol::{KeysOutcome, MAX_LINES, MAX_REQUEST, Request, RotatedRing, WaitingRing};
 pub use server::{AdminPorts, BindFault, bind, serve};
 
 /// The socket's name in the state directory.

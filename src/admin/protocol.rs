@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::{KeyId, UnixSeconds};
+use crate::keys::rotate::Outcome;
+
 /// Longest request in bytes: a name and a few numbers.
 pub const MAX_REQUEST: usize = 4096;
 
@@ -12,7 +15,7 @@ pub const MAX_LINES: usize = 1000;
 pub(super) const MAX_WAIT_MS: u64 = 10_000;
 
 /// A request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
     /// Lines of the journal, in order.
@@ -25,6 +28,81 @@ pub enum Request {
         #[serde(default)]
         wait_ms: u64,
     },
+    /// Let the next key of a ring sign, or take a key away. Needs the daemon's own user or root, as all
+    /// requests do.
+    KeysRotate {
+        /// The ring, by its algorithm's name; all where left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        algorithm: Option<String>,
+        /// The key that is in wrong hands.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        compromised: Option<String>,
+    },
+    /// Wall time is right though it lies behind the mark.
+    ClockAccept,
+}
+
+/// What a command did to the key rings.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeysOutcome {
+    /// The rings that changed.
+    pub rotated: Vec<RotatedRing>,
+    /// The rings whose next key's lead has not passed.
+    pub waiting: Vec<WaitingRing>,
+}
+
+/// What changed in a ring.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RotatedRing {
+    /// The algorithm.
+    pub algorithm: String,
+    /// The key that was taken away.
+    pub withdrawn: Option<String>,
+    /// The key that signs now.
+    pub signs: Option<String>,
+    /// Whether it began to sign just now.
+    pub relieved: bool,
+    /// Seconds for which it was published before.
+    pub published_for_seconds: u64,
+    /// Whether that is its whole lead: else verifiers that cache may not know it yet.
+    pub lead_passed: bool,
+    /// The key that comes next.
+    pub next: Option<String>,
+}
+
+/// A ring that can't be rotated yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitingRing {
+    /// The algorithm.
+    pub algorithm: String,
+    /// Its next key.
+    pub next: Option<String>,
+    /// From when on it may sign, in RFC 3339, if that is known.
+    pub ready: Option<String>,
+}
+
+impl From<&Outcome> for KeysOutcome {
+    fn from(outcome: &Outcome) -> Self {
+        let text = |kid: &Option<KeyId>| kid.as_ref().map(|kid| kid.as_str().to_owned());
+        let rotated = outcome.rotated.iter().map(|ring| RotatedRing {
+            algorithm: ring.algorithm.name().to_owned(),
+            withdrawn: text(&ring.withdrawn),
+            signs: text(&ring.signs),
+            relieved: ring.relieved,
+            published_for_seconds: ring.published_for.seconds(),
+            lead_passed: ring.lead_passed,
+            next: text(&ring.next),
+        });
+        let waiting = outcome.waiting.iter().map(|ring| WaitingRing {
+            algorithm: ring.algorithm.name().to_owned(),
+            next: text(&ring.next),
+            ready: ring.ready.map(UnixSeconds::to_rfc3339),
+        });
+        Self {
+            rotated: rotated.collect(),
+            waiting: waiting.collect(),
+        }
+    }
 }
 
 /// The first line of an answer.
@@ -39,6 +117,8 @@ pub(super) struct Answer {
     pub(super) durable: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) lines: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) keys: Option<KeysOutcome>,
 }
 
 impl Answer {
@@ -75,6 +155,7 @@ mod tests {
         for bad in [
             r#"{"request":"shutdown"}"#,
             r#"{"request":"audit_lines","from":3}"#,
+            r#"{"request":"keys_rotate","all":true}"#,
             r#"{"request":"audit_lines","from":3,"max":1,"more":1}"#,
             "[]",
         ] {

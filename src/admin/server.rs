@@ -12,10 +12,11 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{sleep, timeout};
 
-use super::protocol::{Answer, MAX_LINES, MAX_REQUEST, MAX_WAIT_MS, Request};
+use super::protocol::{Answer, KeysOutcome, MAX_LINES, MAX_REQUEST, MAX_WAIT_MS, Request};
 use crate::audit::chain::Line;
 use crate::audit::journal::Tail;
-use crate::keys::rotate;
+use crate::domain::{Algorithm, KeyId};
+use crate::keys::rotate::{self, Command};
 use crate::tasks::Tasks;
 
 /// Most callers at once: operators and their scripts, not a load.
@@ -158,6 +159,47 @@ async fn answer(
         Request::AuditLines { from, max, wait_ms } => {
             audit_lines(ports, (from, max, wait_ms), writer).await
         }
+        Request::KeysRotate {
+            algorithm,
+            compromised,
+        } => {
+            let answer = match rotation(algorithm.as_deref(), compromised.as_deref()) {
+                Ok(command) => obey(ports, command).await,
+                Err(reason) => Answer::refuse(reason),
+            };
+            writer.write_all(&answer.to_line()).await
+        }
+        Request::ClockAccept => {
+            let answer = obey(ports, Command::AcceptClock).await;
+            writer.write_all(&answer.to_line()).await
+        }
+    }
+}
+
+fn rotation(algorithm: Option<&str>, compromised: Option<&str>) -> Result<Command, String> {
+    match (algorithm, compromised) {
+        (Some(_), Some(_)) => Err("either an algorithm or a key, not both".to_owned()),
+        (None, Some(kid)) => KeyId::parse(kid)
+            .map(|kid| Command::Compromised { kid })
+            .map_err(|_| "a key id has 43 characters of base64url".to_owned()),
+        (Some(name), None) => name
+            .parse::<Algorithm>()
+            .map(|algorithm| Command::Rotate {
+                algorithm: Some(algorithm),
+            })
+            .map_err(|error| error.to_string()),
+        (None, None) => Ok(Command::Rotate { algorithm: None }),
+    }
+}
+
+async fn obey(ports: &AdminPorts, command: Command) -> Answer {
+    match rotate::ask(&ports.keys, command).await {
+        Ok(outcome) => Answer {
+            ok: true,
+            keys: Some(KeysOutcome::from(&outcome)),
+            ..Answer::default()
+        },
+        Err(error) => Answer::refuse(error.to_string()),
     }
 }
 
@@ -191,6 +233,7 @@ async fn audit_lines(
         oldest: Some(oldest),
         durable: Some(last),
         lines: Some(lines.len()),
+        keys: None,
     };
     let mut out = answer.to_line();
     for line in &lines {

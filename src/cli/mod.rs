@@ -7,6 +7,8 @@ mod audit;
 mod check;
 mod client;
 mod dev;
+mod init;
+mod keys;
 mod secret;
 mod serve;
 
@@ -25,6 +27,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Makes a new deployment: its folders, its grantd.toml, its first signing keys.
+    Init(init::Args),
     /// Serves tokens until it is told to stop.
     Serve(serve::Args),
     /// Starts a complete daemon to try things with.
@@ -37,7 +41,9 @@ enum Command {
     /// Makes secrets.
     #[command(subcommand)]
     Secret(secret::Command),
-    /// Reads, searches and verifies the audit events
+    /// Lists and rotates signing keys.
+    Keys(keys::Args),
+    /// Reads, searches and verifies the audit events.
     Audit(audit::Args),
 }
 
@@ -76,11 +82,13 @@ pub struct Io<'a> {
 /// Runs what the arguments say.
 pub fn run(cli: &Cli, io: &mut Io<'_>) -> Exit {
     match &cli.command {
+        Command::Init(args) => init::run(args, io),
         Command::Serve(args) => serve::run(args, io),
         Command::Dev(args) => dev::run(args, io),
         Command::Check(args) => check::run(args, io),
         Command::Client(command) => client::run(command, io),
         Command::Secret(command) => secret::run(command, io),
+        Command::Keys(args) => keys::run(args, io),
         Command::Audit(args) => audit::run(args, io),
     }
 }

@@ -45,6 +45,6 @@ pub(super) const fn exit(end: End) -> Exit {
 /// Says why a command failed, with all causes.
 pub(super) fn failed(io: &mut Io<'_>, error: &dyn std::error::Error) -> Exit {
     // Nothing more can be said where stderr is gone.
-    let _gone = writeln!(io.err, "grantd: {}", telemetry::chain(error));
+    let _gone = writeln!(io.err, "grantd: {}", crate::domain::chain(error));
     Exit::Failed
 }

@@ -287,7 +287,7 @@ where
     let health = Arc::clone(&started.health);
     started.tasks.spawn("keys", async move {
         if let Err(fault) = rotate::run(keeper, connections, &tasks).await {
-            error!(error = %telemetry::chain(&fault), "the keys' state failed");
+            error!(error = %crate::domain::chain(&fault), "the keys' state failed");
             health.failed("the keys' state failed");
         }
     });

@@ -102,7 +102,7 @@ impl RegistrySink {
         match self.tasks.blocking(move || next_generation(&store)).await? {
             Ok(generation) => Some(generation),
             Err(failure) => {
-                error!(error = %crate::telemetry::chain(&failure), "the store failed: stopping");
+                error!(error = %crate::domain::chain(&failure), "the store failed: stopping");
                 self.health.failed("the store failed");
                 None
             }

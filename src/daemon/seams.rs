@@ -21,7 +21,7 @@ impl ShipMarks for StoredMark {
         let bytes = match self.0.ship_mark() {
             Ok(bytes) => bytes?,
             Err(fault) => {
-                error!(error = %crate::telemetry::chain(&fault), "cannot read how far the stream has confirmed");
+                error!(error = %crate::domain::chain(&fault), "cannot read how far the stream has confirmed");
                 return None;
             }
         };

@@ -7,6 +7,7 @@
 
 mod algorithm;
 mod auth_method;
+mod chain;
 mod denial;
 mod digest;
 mod ids;
@@ -17,6 +18,7 @@ mod time;
 
 pub use algorithm::{Algorithm, UnknownAlgorithm};
 pub use auth_method::AuthMethod;
+pub use chain::chain;
 pub use denial::{Answer, Denial, OAuthError};
 pub use digest::{Digest, InvalidDigest};
 pub use ids::{

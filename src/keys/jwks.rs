@@ -104,7 +104,7 @@ fn next_change(
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
+    #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
     use super::*;
     use crate::keys::generate::generate;
     use crate::keys::material::PrivateKey;

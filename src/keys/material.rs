@@ -139,7 +139,12 @@ fn rsa(algorithm: Algorithm, der: &[u8]) -> Result<Option<(Pair, PublicJwk)>, Ma
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+    #![expect(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        reason = "tests"
+    )]
     use super::*;
     use crate::keys::generate::generate;
     use std::collections::BTreeSet;

@@ -135,7 +135,7 @@ fn key_bytes(bytes: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
+    #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
     use super::*;
     use crate::domain::Digest;
     use std::os::unix::fs::PermissionsExt;

@@ -3,13 +3,15 @@
 //! Its `flush` is not durable on Linux (it calls `sync_file_range`), so each flush is followed by an
 //! fdatasync of its file. A crash inside of its opening leaves `snap.*.generating`, after which it
 //! never opens again: such files are moved aside first. Values over 4 KiB would go to files that it
-//! never syncs: they are refused.
+//! never syncs: they are refused. Of a damaged file it opens what lies before the damage: that is
+//! found by the count in `witness.rs`.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Mutex;
 
 use super::key::{Key, SCHEMA};
+use super::witness::Witness;
 use crate::domain::UnixSeconds;
 
 /// Most bytes of a key and its value together: beyond about 4 KiB sled writes blobs, unsynced.
@@ -27,7 +29,17 @@ pub struct Store {
     db: sled::Db,
     file: File,
     folder: PathBuf,
-    failed: AtomicBool,
+    /// `None` after a failure. Held over a commit, so that commits count in turn; never on a
+    /// request's way.
+    witness: Mutex<Option<Witness>>,
+}
+
+/// A record as it is stored.
+pub(super) struct Entry {
+    /// Its key.
+    pub(super) key: Vec<u8>,
+    /// Its value, version first.
+    pub(super) value: Vec<u8>,
 }
 
 /// What to do with a store that is corrupt.
@@ -53,6 +65,19 @@ pub enum StoreError {
         folder: PathBuf,
         /// What sled said.
         source: sled::Error,
+    },
+    /// It holds less than it has acknowledged.
+    #[error(
+        "the store {} has gone back: it holds {held} commits, and has made {made}; its file is damaged, or an older copy of it; keep it for inquiry, look after its disk, and start with an empty one by moving it aside; the keys and the audit journal do not depend on it",
+        folder.display()
+    )]
+    WentBack {
+        /// Its folder.
+        folder: PathBuf,
+        /// Commits that it holds.
+        held: u64,
+        /// Commits that it made.
+        made: u64,
     },
     /// Reading or writing failed.
     #[error("cannot {doing} the store {}", folder.display())]
@@ -106,7 +131,10 @@ impl Store {
     /// [`StoreError`], with advice where it is corrupt.
     pub fn open(folder: &Path, corruption: OnCorruption) -> Result<Self, StoreError> {
         match (Self::open_once(folder), corruption) {
-            (Err(StoreError::Corrupt { .. }), OnCorruption::SetAside) => {
+            (
+                Err(StoreError::Corrupt { .. } | StoreError::WentBack { .. }),
+                OnCorruption::SetAside,
+            ) => {
                 set_aside(folder)?;
                 Self::open_once(folder)
             }
@@ -126,12 +154,20 @@ impl Store {
             .map_err(|source| classified("open", folder, source))?;
         let path = folder.join("db");
         let file = File::open(&path).map_err(io("open", &path))?;
+        let path = folder.join("witness");
+        let witness = Witness::open(&path).map_err(io("open", &path))?;
+        let made = witness.count();
         let store = Self {
             db,
             file,
             folder: folder.to_owned(),
-            failed: AtomicBool::new(false),
+            witness: Mutex::new(Some(witness)),
         };
+        let held = store.number(&Key::Commits)?.unwrap_or(0);
+        if held < made {
+            let folder = folder.to_owned();
+            return Err(StoreError::WentBack { folder, held, made });
+        }
         store.check_schema()?;
         store.sync_folder()?;
         Ok(store)
@@ -239,13 +275,16 @@ impl Store {
     }
 
     /// All records whose keys begin so, in the order of their keys.
-    pub(super) fn scan(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+    pub(super) fn scan(&self, prefix: &[u8]) -> Result<Vec<Entry>, StoreError> {
         self.db
             .scan_prefix(prefix)
             .map(|entry| {
                 let (key, value) =
                     entry.map_err(|source| classified("read", &self.folder, source))?;
-                Ok((key.to_vec(), value.to_vec()))
+                Ok(Entry {
+                    key: key.to_vec(),
+                    value: value.to_vec(),
+                })
             })
             .collect()
     }
@@ -265,14 +304,17 @@ impl Store {
                 None => batch.remove(key.as_slice()),
             }
         }
-        if self.failed.load(Ordering::Acquire) {
-            return Err(StoreError::FailedBefore);
-        }
-        let done = self.apply(batch);
-        if done.is_err() {
-            self.failed.store(true, Ordering::Release);
-        }
-        done
+        let mut held = self.witness.lock().map_err(|_| StoreError::FailedBefore)?;
+        // Taken out for the time of the commit: a failure leaves none, and no further commit.
+        let mut witness = held.take().ok_or(StoreError::FailedBefore)?;
+        let count = self.number(&Key::Commits)?.unwrap_or(0).saturating_add(1);
+        let counted = versioned(&Key::Commits, &count.to_be_bytes());
+        batch.insert(Key::Commits.to_bytes(), counted);
+        self.apply(batch)?;
+        let path = self.folder.join("witness");
+        witness.set(count).map_err(io("write", &path))?;
+        *held = Some(witness);
+        Ok(())
     }
 
     fn apply(&self, batch: sled::Batch) -> Result<(), StoreError> {
@@ -431,6 +473,34 @@ mod tests {
         assert!(!snapshot.exists());
         let aside = path.join("unfinished-snap.0000000000000000.generating.1");
         assert_eq!(fs::read(aside).unwrap(), b"half");
+    }
+
+    #[test]
+    fn a_store_that_lost_commits_is_refused_though_sled_opens_it() {
+        for damage in [0, 1, 2, 3] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("db");
+            let store = open(&path).unwrap();
+            for number in 0..50 {
+                store.set_registry_generation(number).unwrap();
+                store.set_ship_mark(&[7; 900]).unwrap();
+            }
+            drop(store);
+            let file = path.join("db");
+            let mut bytes = fs::read(&file).unwrap();
+            let at = bytes.len() / 4 * damage;
+            if damage == 3 {
+                bytes.truncate(at);
+            } else {
+                let rotten = bytes.iter_mut().skip(at).step_by(13).take(500);
+                rotten.for_each(|byte| *byte ^= 1);
+            }
+            fs::write(&file, bytes).unwrap();
+            let refused = open(&path).unwrap_err();
+            assert!(matches!(refused, StoreError::WentBack { .. }), "{refused}");
+            let store = Store::open(&path, OnCorruption::SetAside).unwrap();
+            assert_eq!(store.registry_generation().unwrap(), 0);
+        }
     }
 
     #[test]

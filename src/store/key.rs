@@ -7,6 +7,7 @@
 //! 02                           ship mark  version 1, bytes of audit/ship
 //! 03                           registry generation  version 1, u64, big-endian
 //! 04 algorithm(1) kid(43)      ring key   version 1, JSON of a key record
+//! 05                           commits    version 1, u64, big-endian: see `witness.rs`
 //! ```
 //! **Invariant:** an ordinal, once given, is never given to anything else. A value but the schema
 //! begins with one byte of version; an unknown one is refused.
@@ -28,7 +29,9 @@ pub(super) enum Key {
     /// How many registries this state directory has served.
     RegistryGeneration,
     /// A signing key as it was last put on record.
-    RingKey(Algorithm, KeyId),
+    RingMember(Algorithm, KeyId),
+    /// How many commits were made.
+    Commits,
 }
 
 impl Key {
@@ -39,11 +42,12 @@ impl Key {
             Self::TimeMark => vec![1],
             Self::ShipMark => vec![2],
             Self::RegistryGeneration => vec![3],
-            Self::RingKey(algorithm, id) => {
+            Self::RingMember(algorithm, id) => {
                 let mut bytes = ring_prefix(*algorithm).to_vec();
                 bytes.extend_from_slice(id.as_str().as_bytes());
                 bytes
             }
+            Self::Commits => vec![5],
         }
     }
 
@@ -54,7 +58,8 @@ impl Key {
             | Self::TimeMark
             | Self::ShipMark
             | Self::RegistryGeneration
-            | Self::RingKey(..) => 1,
+            | Self::RingMember(..)
+            | Self::Commits => 1,
         }
     }
 
@@ -65,7 +70,8 @@ impl Key {
             Self::TimeMark => "time mark",
             Self::ShipMark => "ship mark",
             Self::RegistryGeneration => "registry generation",
-            Self::RingKey(..) => "ring key",
+            Self::RingMember(..) => "ring key",
+            Self::Commits => "commits",
         }
     }
 }
@@ -84,6 +90,7 @@ pub(super) const fn ring_prefix(algorithm: Algorithm) -> [u8; 2] {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::indexing_slicing, reason = "tests")]
     use super::*;
     use crate::domain::Digest;
 
@@ -94,12 +101,13 @@ mod tests {
         assert_eq!(Key::TimeMark.to_bytes(), [1]);
         assert_eq!(Key::ShipMark.to_bytes(), [2]);
         assert_eq!(Key::RegistryGeneration.to_bytes(), [3]);
+        assert_eq!(Key::Commits.to_bytes(), [5]);
         let ring: Vec<u8> = Algorithm::ALL
             .into_iter()
-            .map(|algorithm| Key::RingKey(algorithm, id.clone()).to_bytes()[1])
+            .map(|algorithm| Key::RingMember(algorithm, id.clone()).to_bytes()[1])
             .collect();
         assert_eq!(ring, [0, 1, 2, 3, 4]);
-        let whole = Key::RingKey(Algorithm::EdDsa, id.clone()).to_bytes();
+        let whole = Key::RingMember(Algorithm::EdDsa, id.clone()).to_bytes();
         assert_eq!(whole[..2], [4, 2]);
         assert_eq!(whole[2..], *id.as_str().as_bytes());
     }

@@ -10,6 +10,7 @@ mod db;
 mod dir;
 mod key;
 mod rings;
+mod witness;
 
 pub use db::{MAX_RECORD, OnCorruption, Store, StoreError};
 pub use dir::{StateDir, StateDirError};

@@ -18,7 +18,7 @@ impl RingStore for Store {
         let entries = self.scan(&ring_prefix(algorithm))?;
         let records: Result<Vec<KeyRecord>, StoreError> = entries
             .iter()
-            .map(|(_, value)| record_of(algorithm, value))
+            .map(|entry| record_of(algorithm, &entry.value))
             .collect();
         Ok(records?)
     }
@@ -28,13 +28,13 @@ impl RingStore for Store {
         let before = self.scan(&ring_prefix(algorithm))?;
         let mut changes: Vec<(Vec<u8>, Option<Vec<u8>>)> = Vec::new();
         for record in keys {
-            let key = Key::RingKey(algorithm, record.id.clone());
+            let key = Key::RingMember(algorithm, record.id.clone());
             let json = record_to_json(record).map_err(|_| StoreError::Record { what })?;
             changes.push((key.to_bytes(), Some(versioned(&key, &json))));
         }
-        for (key, _) in before {
-            if changes.iter().all(|(written, _)| *written != key) {
-                changes.push((key, None));
+        for entry in before {
+            if changes.iter().all(|(written, _)| *written != entry.key) {
+                changes.push((entry.key, None));
             }
         }
         Ok(self.commit(&changes)?)
@@ -52,7 +52,7 @@ impl RingStore for Store {
 fn record_of(algorithm: Algorithm, value: &[u8]) -> Result<KeyRecord, StoreError> {
     let what = "ring key";
     let zero = crate::domain::KeyId::from_thumbprint(crate::domain::Digest::ZERO);
-    let json = unversioned(&Key::RingKey(algorithm, zero), value)?;
+    let json = unversioned(&Key::RingMember(algorithm, zero), value)?;
     record_from_json(&json).map_err(|_| StoreError::Record { what })
 }
 
@@ -78,11 +78,11 @@ mod tests {
             .set_recorded(Algorithm::Es256, &[one, two.clone()])
             .unwrap();
         store
-            .set_recorded(Algorithm::EdDsa, &[other.clone()])
+            .set_recorded(Algorithm::EdDsa, std::slice::from_ref(&other))
             .unwrap();
         assert_eq!(store.recorded(Algorithm::Es256).unwrap().len(), 2);
         store
-            .set_recorded(Algorithm::Es256, &[two.clone()])
+            .set_recorded(Algorithm::Es256, std::slice::from_ref(&two))
             .unwrap();
         assert_eq!(store.recorded(Algorithm::Es256).unwrap(), [two]);
         assert_eq!(store.recorded(Algorithm::EdDsa).unwrap(), [other]);

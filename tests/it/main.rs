@@ -11,6 +11,7 @@
 
 mod support;
 
+mod audit_cli;
 mod bad_input;
 mod client_credentials;
 mod dev;
@@ -19,6 +20,7 @@ mod harness;
 mod interop;
 mod limits;
 mod settings;
+mod ship_login;
 mod ship_protocol;
 mod ship_strange;
 mod timing;

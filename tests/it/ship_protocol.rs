@@ -164,7 +164,7 @@ async fn lost_acknowledgements_neither_lose_nor_double_a_line() {
                 proxy.reset();
             }
             proxy.mute(false);
-            proxy.delay(Duration::from_millis(round % 3 * 10));
+            proxy.delay(Duration::from_millis(round % 3));
         }
         proxy.delay(Duration::ZERO);
         shipper.caught_up().await;

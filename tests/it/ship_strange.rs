@@ -49,6 +49,7 @@ async fn a_foreign_publisher_is_an_alarm_and_a_new_lineage() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_intruder_among_unacknowledged_batches_loses_and_doubles_nothing() {
     let server = NatsServer::start();
+    make_stream(&server, |_| {}).await;
     let folder = TempDir::new().unwrap();
     let shipper = Shipper::start(
         folder.path(),

@@ -181,7 +181,7 @@ impl RegistryApplied {
     fn fill(&self, data: &mut Object<'_>) {
         data.object("registry", |object| fill_registry(object, &self.registry));
         if let Some(previous) = &self.previous {
-            data.plain("previous_digest", previous.to_string().as_bytes());
+            data.shown("previous_digest", previous);
         }
         data.number("clients_total", self.totals.clients);
         data.number("resources_total", self.totals.resources);
@@ -296,13 +296,13 @@ pub(in crate::audit) fn lineage_renewed(
         data.plain("cause", renewal.cause.name().as_bytes());
         data.plain("old_lineage", &old.lineage.to_hex());
         data.number("old_sequence", old.sequence);
-        data.plain("old_head", old.hash.to_string().as_bytes());
+        data.shown("old_head", old.hash);
         data.plain("new_lineage", &new.to_hex());
         if let Some(sequence) = renewal.stream_head_sequence {
             data.number("stream_head_sequence", sequence);
         }
         if let Some(head) = &renewal.stream_head {
-            data.plain("stream_head", head.to_string().as_bytes());
+            data.shown("stream_head", head);
         }
     })
 }

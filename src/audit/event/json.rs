@@ -5,6 +5,11 @@
 //! line can be printed on a terminal.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
+
+use jiff::fmt::temporal::DateTimePrinter;
+
+use crate::domain::{UnixMillis, UnixSeconds};
 
 /// One JSON object that is being written; its opening brace stands already.
 #[derive(Debug)]
@@ -37,6 +42,31 @@ impl<'a> Object<'a> {
         self.key(name);
         self.out.push(b'"');
         self.out.extend_from_slice(value);
+        self.out.push(b'"');
+    }
+
+    /// A member that is text without anything to escape, as its value shows itself.
+    pub(super) fn shown(&mut self, name: &'static str, value: impl std::fmt::Display) {
+        self.key(name);
+        self.out.push(b'"');
+        // Writing to a Vec can't fail.
+        let _written = write!(self.out, "{value}");
+        self.out.push(b'"');
+    }
+
+    /// A member that is a moment, to the second, in RFC 3339.
+    pub(super) fn seconds(&mut self, name: &'static str, at: UnixSeconds) {
+        self.key(name);
+        self.out.push(b'"');
+        push_seconds(self.out, at);
+        self.out.push(b'"');
+    }
+
+    /// A member that is a moment, to the millisecond, in RFC 3339.
+    pub(super) fn millis(&mut self, name: &'static str, at: UnixMillis) {
+        self.key(name);
+        self.out.push(b'"');
+        push_millis(self.out, at);
         self.out.push(b'"');
     }
 
@@ -98,6 +128,33 @@ impl<'a> Object<'a> {
         self.out.extend_from_slice(name.as_bytes());
         self.out.extend_from_slice(b"\":");
     }
+}
+
+/// Appends a moment in RFC 3339, to the second, without an allocation.
+fn push_seconds(out: &mut Vec<u8>, at: UnixSeconds) {
+    let moment = i64::try_from(at.get()).ok();
+    let moment = moment.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    if push_moment(out, moment, 0).is_none() {
+        out.extend_from_slice(at.to_rfc3339().as_bytes());
+    }
+}
+
+/// Appends a moment in RFC 3339, with three digits of fraction, without an allocation.
+pub(super) fn push_millis(out: &mut Vec<u8>, at: UnixMillis) {
+    let moment = i64::try_from(at.get()).ok();
+    let moment = moment.and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok());
+    if push_moment(out, moment, 3).is_none() {
+        out.extend_from_slice(at.to_rfc3339().as_bytes());
+    }
+}
+
+/// Nothing for a moment beyond the year 9999, where RFC 3339 ends.
+fn push_moment(out: &mut Vec<u8>, moment: Option<jiff::Timestamp>, digits: u8) -> Option<()> {
+    let moment = moment?;
+    DateTimePrinter::new()
+        .precision(Some(digits))
+        .print_timestamp(&moment, out)
+        .ok()
 }
 
 /// Appends `text` as a JSON string (RFC 8259 section 7), with its quotes.

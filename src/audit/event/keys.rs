@@ -75,7 +75,7 @@ impl KeyEvent {
     pub(super) fn fill(&self, data: &mut Object<'_>) {
         data.text("kid", self.key.as_str());
         data.plain("alg", self.algorithm.name().as_bytes());
-        data.plain("created_at", self.created.to_rfc3339().as_bytes());
+        data.seconds("created_at", self.created);
         let times = [
             ("published_at", self.published),
             ("signs_from", self.signs_from),
@@ -85,7 +85,7 @@ impl KeyEvent {
         ];
         for (name, moment) in times {
             if let Some(moment) = moment {
-                data.plain(name, moment.to_rfc3339().as_bytes());
+                data.seconds(name, moment);
             }
         }
     }
@@ -95,8 +95,8 @@ impl ClockChange {
     pub(super) fn fill(&self, data: &mut Object<'_>) {
         data.plain("before", self.before.as_bytes());
         data.plain("now", self.now.as_bytes());
-        data.plain("wall_time", self.wall.to_rfc3339().as_bytes());
-        data.plain("key_time", self.key_time.to_rfc3339().as_bytes());
+        data.seconds("wall_time", self.wall);
+        data.seconds("key_time", self.key_time);
         data.truth("accepted", self.accepted);
     }
 }

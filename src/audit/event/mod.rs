@@ -27,7 +27,7 @@ pub(super) use token::{denied, denied_summary, issued};
 
 use super::chain::TAIL;
 use crate::domain::{InstanceName, Issuer, UnixMillis};
-use json::{Object, push_escaped, push_string};
+use json::{Object, push_escaped, push_millis, push_string};
 
 /// Bytes that a head is given at first: what a token's event needs, with the tail, without growing.
 const USUAL_HEAD: usize = 1024 - TAIL;
@@ -182,25 +182,6 @@ fn head(
     fill(&mut data);
     data.close();
     out
-}
-
-/// Appends a moment in RFC 3339, without an allocation.
-fn push_millis(out: &mut Vec<u8>, at: UnixMillis) {
-    let start = out.len();
-    if push_moment(out, at).is_none() {
-        // Beyond the year 9999, where RFC 3339 ends.
-        out.truncate(start);
-        out.extend_from_slice(at.to_rfc3339().as_bytes());
-    }
-}
-
-fn push_moment(out: &mut Vec<u8>, at: UnixMillis) -> Option<()> {
-    let millis = i64::try_from(at.get()).ok()?;
-    let moment = jiff::Timestamp::from_millisecond(millis).ok()?;
-    jiff::fmt::temporal::DateTimePrinter::new()
-        .precision(Some(3))
-        .print_timestamp(&moment, out)
-        .ok()
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! The events about the stream that the shipper finds strange. Pure.
 
 use super::json::Object;
-use super::token::moment;
 use super::{Envelope, EventKind, head};
 use crate::domain::UnixMillis;
 
@@ -57,8 +56,8 @@ impl StreamAlarm {
         match self {
             Self::Recreated { before, now } => {
                 data.plain("cause", b"recreated");
-                moment(data, "created_before", before);
-                moment(data, "created_now", now);
+                data.millis("created_before", before);
+                data.millis("created_now", now);
             }
             Self::Forgot { confirmed, last } => {
                 data.plain("cause", b"forgot");

@@ -4,7 +4,7 @@ use super::json::Object;
 use super::{Envelope, EventKind, head};
 use crate::audit::budget::Summary;
 use crate::audit::decision::{RegistryRef, Trail};
-use crate::domain::{ClientId, CommitId, Denial, UnixMillis};
+use crate::domain::{ClientId, CommitId, Denial};
 use crate::mint::TokenFacts;
 
 /// `token.issued`: the hot path.
@@ -24,8 +24,8 @@ pub(in crate::audit) fn issued(
         data.plain("jti", &facts.id.to_hex());
         data.plain("kid", facts.key.as_str().as_bytes());
         data.plain("alg", facts.algorithm.name().as_bytes());
-        data.plain("issued_at", facts.issued.to_rfc3339().as_bytes());
-        data.plain("expires_at", facts.expires.to_rfc3339().as_bytes());
+        data.seconds("issued_at", facts.issued);
+        data.seconds("expires_at", facts.expires);
         registry(data, trail.registry.as_ref());
     })
 }
@@ -53,8 +53,8 @@ pub(in crate::audit) fn denied(envelope: &Envelope<'_>, denial: Denial, trail: &
 /// `token.denied_summary`.
 pub(in crate::audit) fn denied_summary(envelope: &Envelope<'_>, summary: &Summary) -> Vec<u8> {
     head(envelope, EventKind::TokenDeniedSummary, None, |data| {
-        moment(data, "from", summary.from);
-        moment(data, "until", summary.until);
+        data.millis("from", summary.from);
+        data.millis("until", summary.until);
         data.number("total", summary.total());
         data.list("rows", summary.rows(), |object, row| {
             object.plain("reason", row.reason.reason().as_bytes());
@@ -67,11 +67,6 @@ pub(in crate::audit) fn denied_summary(envelope: &Envelope<'_>, summary: &Summar
     })
 }
 
-/// A member that is a moment, to the millisecond.
-pub(super) fn moment(data: &mut Object<'_>, name: &'static str, at: UnixMillis) {
-    data.plain(name, at.to_rfc3339().as_bytes());
-}
-
 /// The registry that was served, as one object.
 pub(super) fn registry(data: &mut Object<'_>, registry: Option<&RegistryRef>) {
     if let Some(registry) = registry {
@@ -82,13 +77,13 @@ pub(super) fn registry(data: &mut Object<'_>, registry: Option<&RegistryRef>) {
 /// The members that name a registry.
 pub(super) fn fill_registry(object: &mut Object<'_>, registry: &RegistryRef) {
     object.number("generation", registry.generation);
-    object.plain("digest", registry.digest.to_string().as_bytes());
+    object.shown("digest", registry.digest);
     object.optional("commit", registry.commit.as_ref().map(CommitId::as_str));
 }
 
 fn request(data: &mut Object<'_>, trail: &Trail) {
     data.plain("request_id", &trail.request.to_hex());
-    data.plain("remote", trail.remote.to_string().as_bytes());
+    data.shown("remote", trail.remote);
 }
 
 fn credential(data: &mut Object<'_>, trail: &Trail) {

@@ -85,9 +85,20 @@ impl Folder {
             Err(rustix::io::Errno::EXIST) => {}
             Err(error) => return Err(fail("make the folder")(error)),
         }
-        let fd = rustix::fs::open(path, DIRECTORY | OFlags::NOFOLLOW, Mode::empty())
-            .map_err(fail("open as a folder (no link is followed)"))?;
-        rustix::fs::fchmod(&fd, private).map_err(fail("restrict to its owner the folder"))?;
+        let folder = Self::look(path)?;
+        rustix::fs::fchmod(&folder.fd, private)
+            .map_err(fail("restrict to its owner the folder"))?;
+        Ok(folder)
+    }
+
+    /// Opens the folder, which must exist, and changes nothing.
+    pub(super) fn look(path: &Path) -> Result<Self, FileError> {
+        let fd = rustix::fs::open(path, DIRECTORY | OFlags::NOFOLLOW, Mode::empty());
+        let fd = fd.map_err(|error| FileError {
+            action: "open as a folder (no link is followed)",
+            path: path.to_owned(),
+            source: error.into(),
+        })?;
         Ok(Self {
             fd,
             path: path.to_owned(),

@@ -11,6 +11,8 @@
 //! `fdatasync` has failed, nothing is recorded any more and the writer's thread ends, which stops the
 //! daemon.
 
+mod archive;
+mod edges;
 mod files;
 mod index;
 mod keeper;
@@ -30,6 +32,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+pub use archive::{Archive, ArchiveLine};
 pub use files::FileError;
 pub use receipt::Receipt;
 pub use recover::OpenError;

@@ -1,4 +1,4 @@
-//! What waits for the writer. One short lock, the journal's only one on the hot path. Pure.
+//! What waits for the writer. One short lock, the journal's only one on the hot path. Touches: clock.
 //!
 //! **Invariant:** the queue is bounded; every entry that was taken in is told how it ended, or its
 //! waiter is dropped with the queue.
@@ -154,14 +154,13 @@ impl Queue {
         if let Some(closed) = state.closed {
             return Err((closed, entry));
         }
-        if state.entries.len() >= most {
-            return Err((Unrecorded::QueueFull, entry));
-        }
-        if let Err(reason) = admits(state.bytes + entry.len() as u64) {
-            return Err((reason, entry));
-        }
         if matches!(entry.what, What::Stop(_)) {
+            // The last line has room always: a journal at its bound must be able to end.
             state.closed = Some(Unrecorded::Stopping);
+        } else if state.entries.len() >= most {
+            return Err((Unrecorded::QueueFull, entry));
+        } else if let Err(reason) = admits(state.bytes + entry.len() as u64) {
+            return Err((reason, entry));
         }
         state.bytes += entry.len() as u64;
         state.entries.push_back(entry);
@@ -175,14 +174,13 @@ impl Queue {
     }
 
     /// Waits for entries and takes those of one commit. `wait` says how long the writer should hold
-    /// back so that a group can form; it is asked only when entries were waiting already. Nothing
+    /// back so that a group can form; it is asked only when several were waiting already. Nothing
     /// once the queue has failed.
     pub(super) fn take(&self, into: &mut Vec<Entry>, wait: impl Fn() -> Option<Duration>) {
         let mut state = self.lock();
-        // The commit before is done, and stands in the journal's own account.
-        state.bytes = state.bytes.saturating_sub(state.committing);
-        state.committing = 0;
-        let loaded = !state.entries.is_empty();
+        state.settle();
+        // One that waits alone would gain nothing by waiting longer.
+        let loaded = state.entries.len() > 1;
         loop {
             if state.closed == Some(Unrecorded::Failed) {
                 return;
@@ -210,11 +208,17 @@ impl Queue {
         state.take_commit(into);
     }
 
+    /// The commit under way stands in the journal's own account now.
+    pub(super) fn settle(&self) {
+        self.lock().settle();
+    }
+
     /// Closes the queue for good. What waits in it is returned, to be told.
     pub(super) fn fail(&self) -> VecDeque<Entry> {
         let mut state = self.lock();
         state.closed = Some(Unrecorded::Failed);
         state.bytes = 0;
+        state.committing = 0;
         let waiting = std::mem::take(&mut state.entries);
         drop(state);
         self.wake.notify_one();
@@ -233,6 +237,11 @@ impl Queue {
 }
 
 impl State {
+    fn settle(&mut self) {
+        self.bytes = self.bytes.saturating_sub(self.committing);
+        self.committing = 0;
+    }
+
     fn take_commit(&mut self, into: &mut Vec<Entry>) {
         let mut bytes = 0;
         while let Some(entry) = self.entries.front() {
@@ -286,6 +295,17 @@ mod tests {
         assert_eq!(fill(Class::Proven), MAX_QUEUE - MAX_QUEUE_UNPROVEN);
         assert_eq!(fill(Class::Control), CONTROL_RESERVE);
         assert_eq!(taken(&queue), MAX_COMMIT);
+    }
+
+    #[test]
+    fn a_stop_is_taken_in_however_full_it_is() {
+        let queue = Queue::default();
+        while queue.push(entry(Class::Control), admit).is_ok() {}
+        let stop = Entry {
+            what: What::Stop(Vec::new()),
+            ..entry(Class::Control)
+        };
+        assert!(queue.push(stop, |_| Err(Unrecorded::Full)).is_ok());
     }
 
     #[test]

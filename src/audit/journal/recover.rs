@@ -11,23 +11,18 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use bytes::Bytes;
 
+use super::edges::{damaged, first_line, last_line, length, read_whole};
 use super::files::{Appendable, FileError, Folder, NEXT, RECOVERING, TORN, segment_name};
 use super::index::Segment;
 use super::keeper::{is_unproven, made};
-use crate::audit::chain::{
-    Damage, Finding, Known, Line, LineFault, MAX_LINE, Standing, Tip, Verifier, Why, examine,
-};
+use crate::audit::chain::{Damage, Finding, Known, Standing, Tip, Verifier, Why, examine};
 use crate::audit::event::JournalRecovered;
 use crate::domain::Digest;
 use crate::tasks::ThreadError;
-
-/// Largest segment that is read at a start: sixteen times the default size.
-const MAX_SEGMENT: u64 = 1 << 30;
 
 /// The journal can't be opened. Nothing was changed in what is damaged.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +34,8 @@ pub enum OpenError {
     #[error(
         "{} is damaged at byte {}, where line {} should be: {}. {}. Nothing was changed. Keep the \
          folder as evidence; restore this file from a backup or, by `grantd audit export`, from the \
-         stream. To go on without it, move the whole journal folder away: a new lineage begins",
+         stream. To go on without it, move the whole folder away and start with \
+         --accept-lost-journal: a new lineage begins",
         path.display(), damage.offset, damage.sequence, damage.finding, damage.why
     )]
     Damaged {
@@ -48,17 +44,18 @@ pub enum OpenError {
         /// What is wrong with it.
         damage: Box<Damage>,
     },
-    /// The stream has lines that the journal lost.
+    /// Lines are gone that were durable.
     #[error(
-        "the stream holds the lines up to {confirmed}, the journal only those up to {found}: {} was \
-         lost or replaced. Restore it from a backup; or, if it is lost for good, say so (`grantd \
-         serve --accept-lost-journal`): a new lineage begins",
+        "the lines up to {confirmed} were durable, by what the stream confirmed or by the names of \
+         later segments, but {} has only those up to {found}: it was lost or replaced. Restore it \
+         from a backup; or, if it is lost for good, move what is left of it away and start with \
+         --accept-lost-journal: a new lineage begins",
         path.display()
     )]
     Lost {
         /// The journal's folder.
         path: PathBuf,
-        /// The highest sequence that the stream confirmed.
+        /// The highest sequence that was durable.
         confirmed: u64,
         /// The highest sequence that stands.
         found: u64,
@@ -307,91 +304,6 @@ fn store(folder: &Folder, name: &str, mut file: File, bytes: &[u8]) -> Result<()
     Appendable::write_at(&mut file, bytes, 0)
         .and_then(|()| Appendable::sync(&mut file))
         .map_err(|source| folder.odd("write", name, source))
-}
-
-fn read_whole(folder: &Folder, name: &str) -> Result<Bytes, OpenError> {
-    let file = folder.open_file(name)?;
-    let length = length(folder, name, &file)?;
-    let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
-    read_at(folder, name, &file, (&mut bytes, 0))?;
-    Ok(Bytes::from(bytes))
-}
-
-fn length(folder: &Folder, name: &str, file: &File) -> Result<u64, FileError> {
-    let odd = |source| folder.odd("read", name, source);
-    let length = file.metadata().map_err(odd)?.len();
-    if length > MAX_SEGMENT {
-        return Err(odd(io::Error::other("it is larger than a segment can be")));
-    }
-    Ok(length)
-}
-
-fn read_at(
-    folder: &Folder,
-    name: &str,
-    file: &File,
-    (space, offset): (&mut [u8], u64),
-) -> Result<(), FileError> {
-    file.read_exact_at(space, offset)
-        .map_err(|source| folder.odd("read", name, source))
-}
-
-/// The first line of a segment, which must be there.
-fn first_line(folder: &Folder, name: &str, first: u64) -> Result<Line, OpenError> {
-    let file = folder.open_file(name)?;
-    let length = length(folder, name, &file)?;
-    let mut head = vec![0; MAX_LINE.min(usize::try_from(length).unwrap_or(MAX_LINE))];
-    read_at(folder, name, &file, (&mut head, 0))?;
-    let end = head.iter().position(|byte| *byte == b'\n');
-    let line = end.map(|end| head.get(..end).unwrap_or_default().to_vec());
-    let line = line.ok_or(LineFault::Form("line feed"));
-    line.and_then(|line| Line::parse(line.into()))
-        .map_err(|fault| {
-            let finding = Finding::Damaged {
-                expected: first,
-                fault,
-            };
-            damaged(folder, name, first, finding)
-        })
-}
-
-/// The last line of a segment that another follows: it must be whole.
-fn last_line(folder: &Folder, name: &str) -> Result<Line, OpenError> {
-    let file = folder.open_file(name)?;
-    let length = length(folder, name, &file)?;
-    let size = (MAX_LINE as u64 + 2).min(length);
-    let mut end = vec![0; usize::try_from(size).unwrap_or(0)];
-    read_at(folder, name, &file, (&mut end, length - size))?;
-    let line = end
-        .strip_suffix(b"\n")
-        .and_then(|rest| rest.rsplit(|byte| *byte == b'\n').next())
-        .ok_or(LineFault::Form("line feed"))
-        .and_then(|line| Line::parse(Bytes::copy_from_slice(line)));
-    line.map_err(|fault| {
-        let damage = Damage {
-            offset: usize::try_from(length).unwrap_or(0),
-            sequence: 0,
-            finding: Finding::Damaged { expected: 0, fault },
-            why: Why::LaterSegment,
-        };
-        OpenError::Damaged {
-            path: folder.path(name),
-            damage: Box::new(damage),
-        }
-    })
-}
-
-/// Damage at the beginning of a segment that another follows.
-fn damaged(folder: &Folder, name: &str, sequence: u64, finding: Finding) -> OpenError {
-    OpenError::Damaged {
-        path: folder.path(name),
-        damage: Box::new(Damage {
-            offset: 0,
-            sequence,
-            finding,
-            why: Why::LaterSegment,
-        }),
-    }
 }
 
 /// The end of an empty journal with this lineage.

@@ -116,6 +116,6 @@ pub struct Opening {
     /// The program's version, for `daemon.started`.
     pub version: &'static str,
     /// The highest sequence that the stream has confirmed, as the shipper's mark says; `None` when it
-    /// never did, or when an operator has accepted that the journal was lost.
+    /// never did, or when an operator accepted that the journal is lost (`--accept-lost-journal`).
     pub confirmed: Option<u64>,
 }

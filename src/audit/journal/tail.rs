@@ -49,10 +49,13 @@ pub enum TailError {
 }
 
 impl Tail {
-    /// Tells of the highest sequence on disk, whenever it grows.
+    /// Tells of the highest sequence on disk, whenever it grows; the first `changed()` is ready at
+    /// once, so that what was there before is not overlooked.
     #[must_use]
     pub fn durable(&self) -> watch::Receiver<u64> {
-        self.0.durable.subscribe()
+        let mut durable = self.0.durable.subscribe();
+        durable.mark_changed();
+        durable
     }
 
     /// The lines from `from` on, in order: at most `max_lines` and `max_bytes` (of the lines, without

@@ -228,6 +228,7 @@ impl Writer {
         });
         shared.measure(&index);
         drop(index);
+        shared.queue.settle();
         shared.durable.send_replace(self.tip.sequence);
     }
 

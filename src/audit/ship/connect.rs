@@ -147,7 +147,9 @@ async fn with_login(
         NatsLogin::Token(file) => options.token(read_secret(file).await?.expose().clone()),
         NatsLogin::Nkey(file) => options.nkey(read_secret(file).await?.expose().clone()),
         NatsLogin::Credentials(file) => {
-            let credentials = read_secret(file).await?;
+            // The client's parser wants a line feed behind the last dashes.
+            let text = format!("{}\n", read_secret(file).await?.expose());
+            let credentials = Secret::new(text);
             options
                 .credentials(credentials.expose())
                 .map_err(|_| ConnectFault::Content {

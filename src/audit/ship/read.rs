@@ -9,7 +9,7 @@ use async_nats::datetime::from_nanos;
 use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
 use async_nats::jetstream::consumer::{Consumer, DeliverPolicy};
 use async_nats::jetstream::context::ContextBuilder;
-use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
+use async_nats::jetstream::stream::Stream;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tokio::time::timeout;
@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use super::connect::{ConnectFault, connect, with_causes};
 use super::settings::{NatsSettings, StreamName, subjects_of};
 use crate::domain::{InstanceName, UnixSeconds};
+use crate::random;
 
 /// Where to begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,10 +48,10 @@ pub enum ReadFault {
 
 /// The messages on an instance's subjects, in the stream's order.
 pub struct StreamReader {
-    messages: Option<Ordered>,
-    /// The last message when the reader was opened; 0: there was none.
-    last: u64,
-    at: u64,
+    messages: Ordered,
+    /// Messages that were there when the reader was opened and have not come yet.
+    left: u64,
+    /// Of these, how many to pass over.
     skip: u64,
     limit: Duration,
     // The client ends with the reader.
@@ -81,70 +82,21 @@ impl StreamReader {
             .await
             .map_err(|error| request("stream", &error))?;
         let subjects = subjects_of(instance);
-        let last = last_of(&handle, &subjects).await?;
-        let mut reader = Self {
-            messages: None,
-            last,
-            at: 0,
-            skip: 0,
+        let maker = Maker {
+            handle,
+            subjects,
+            limit: nats.request_timeout,
+        };
+        let (consumer, skip) = maker.consumer(start).await?;
+        let left = consumer.cached_info().num_pending;
+        let messages = consumer.messages().await;
+        Ok(Self {
+            messages: messages.map_err(|error| request("reading the stream", &error))?,
+            left,
+            skip,
             limit: nats.request_timeout,
             _client: client,
-        };
-        let consumer = reader.consumer(&handle, &subjects, start).await?;
-        if consumer.cached_info().num_pending == 0 {
-            reader.at = reader.last;
-        }
-        let messages = consumer.messages().await;
-        reader.messages = Some(messages.map_err(|error| request("reading the stream", &error))?);
-        Ok(reader)
-    }
-
-    async fn consumer(
-        &mut self,
-        handle: &Stream<()>,
-        subjects: &str,
-        start: StreamStart,
-    ) -> Result<Consumer<OrderedConfig>, ReadFault> {
-        let (mut policy, wanted) = match start {
-            StreamStart::Beginning => (DeliverPolicy::All, 0),
-            StreamStart::Since(moment) => {
-                let nanos = i128::from(moment.get()) * 1_000_000_000;
-                let start_time = from_nanos(nanos).map_err(|error| request("start", &*error))?;
-                (DeliverPolicy::ByStartTime { start_time }, 0)
-            }
-            StreamStart::Last(wanted) => (self.back(wanted), wanted),
-        };
-        let mut span = wanted;
-        loop {
-            let config = OrderedConfig {
-                deliver_policy: policy,
-                filter_subject: subjects.to_owned(),
-                description: Some("grantd audit".to_owned()),
-                ..OrderedConfig::default()
-            };
-            let made = timeout(self.limit, handle.create_consumer(config)).await;
-            let consumer = made
-                .map_err(|error| request("reading the stream", &error))?
-                .map_err(|error| request("reading the stream", &error))?;
-            let pending = consumer.cached_info().num_pending;
-            // Other instances' events lie between ours: look further back until there are enough.
-            if wanted == 0 || pending >= wanted || span >= self.last {
-                self.skip = if wanted == 0 {
-                    0
-                } else {
-                    pending.saturating_sub(wanted)
-                };
-                return Ok(consumer);
-            }
-            span = span.saturating_mul(4).max(1);
-            policy = self.back(span);
-        }
-    }
-
-    /// From so many sequences before the last message on.
-    fn back(&self, span: u64) -> DeliverPolicy {
-        let start_sequence = (self.last + 1).saturating_sub(span).max(1);
-        DeliverPolicy::ByStartSequence { start_sequence }
+        })
     }
 
     /// The next event, or `None` at what was the end when the reader was opened.
@@ -153,7 +105,7 @@ impl StreamReader {
     /// [`ReadFault`], also when nothing comes within the request's time-out.
     pub async fn next(&mut self) -> Result<Option<Bytes>, ReadFault> {
         loop {
-            if self.at >= self.last {
+            if self.left == 0 {
                 return Ok(None);
             }
             let limit = self.limit.saturating_mul(2);
@@ -178,15 +130,9 @@ impl StreamReader {
     }
 
     async fn receive(&mut self) -> Result<Bytes, ReadFault> {
-        let Some(messages) = self.messages.as_mut() else {
-            return std::future::pending().await;
-        };
-        match messages.next().await {
+        match self.messages.next().await {
             Some(Ok(message)) => {
-                let info = message.info();
-                self.at = info
-                    .map_err(|error| request("reading the stream", &*error))?
-                    .stream_sequence;
+                self.left = self.left.saturating_sub(1);
                 Ok(message.message.payload)
             }
             Some(Err(error)) => Err(request("reading the stream", &error)),
@@ -198,11 +144,66 @@ impl StreamReader {
     }
 }
 
-async fn last_of(handle: &Stream<()>, subjects: &str) -> Result<u64, ReadFault> {
-    match handle.get_last_raw_message_by_subject(subjects).await {
-        Ok(message) => Ok(message.sequence),
-        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(0),
-        Err(error) => Err(request("reading the stream", &error)),
+/// Makes the consumer that begins in the right place.
+struct Maker {
+    handle: Stream<()>,
+    subjects: String,
+    limit: Duration,
+}
+
+impl Maker {
+    /// The consumer, and how many of its messages to pass over.
+    async fn consumer(
+        &self,
+        start: StreamStart,
+    ) -> Result<(Consumer<OrderedConfig>, u64), ReadFault> {
+        match start {
+            StreamStart::Beginning => Ok((self.from(DeliverPolicy::All).await?, 0)),
+            StreamStart::Since(moment) => {
+                let nanos = i128::from(moment.get()) * 1_000_000_000;
+                let start_time = from_nanos(nanos).map_err(|error| request("start", &*error))?;
+                let policy = DeliverPolicy::ByStartTime { start_time };
+                Ok((self.from(policy).await?, 0))
+            }
+            StreamStart::Last(wanted) => self.last(wanted).await,
+        }
+    }
+
+    /// The last messages. Other instances' lie between ours: looks further back until there are
+    /// enough.
+    async fn last(&self, wanted: u64) -> Result<(Consumer<OrderedConfig>, u64), ReadFault> {
+        let info = self.handle.get_info().await;
+        let info = info.map_err(|error| request("stream info", &error))?;
+        let last = info.state.last_sequence;
+        let mut span = wanted.max(1);
+        loop {
+            let start_sequence = (last + 1).saturating_sub(span).max(1);
+            let policy = DeliverPolicy::ByStartSequence { start_sequence };
+            let consumer = self.from(policy).await?;
+            let pending = consumer.cached_info().num_pending;
+            if pending >= wanted || start_sequence == 1 {
+                return Ok((consumer, pending.saturating_sub(wanted)));
+            }
+            span = span.saturating_mul(4);
+        }
+    }
+
+    async fn from(
+        &self,
+        deliver_policy: DeliverPolicy,
+    ) -> Result<Consumer<OrderedConfig>, ReadFault> {
+        // With a name and one filter both stand in the request's subject, so that a NATS user can be
+        // held to them.
+        let config = OrderedConfig {
+            name: Some(format!("grantd-audit-{:032x}", random::bits())),
+            deliver_policy,
+            filter_subject: self.subjects.clone(),
+            description: Some("grantd audit".to_owned()),
+            ..OrderedConfig::default()
+        };
+        let made = timeout(self.limit, self.handle.create_consumer(config)).await;
+        made.map_err(|error| request("reading the stream", &error))?
+            .map_err(|error| request("reading the stream", &error))
     }
 }
 

@@ -127,7 +127,10 @@ fn disconnected(ports: &ShipPorts) {
 }
 
 fn failed(ports: &ShipPorts, reason: &str) {
+    let durable = *ports.tail.durable().borrow();
+    ports.board.change(|status| status.durable = durable);
     let status = ports.board.read();
+    ShipCounters::set(&ports.counters.lag, status.lag());
     let news = status
         .last_error
         .as_ref()

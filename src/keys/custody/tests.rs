@@ -1,5 +1,5 @@
 //! What custody accepts and refuses. Touches: fs.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use super::*;
 use crate::domain::UnixSeconds;

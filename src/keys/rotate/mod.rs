@@ -33,7 +33,7 @@ use super::ports::{KeyJournal, NotRecorded};
 use super::rings::Rings;
 use super::time::Reading;
 use crate::clock::Clock;
-use crate::domain::Lifetime;
+use crate::domain::{Lifetime, chain};
 use crate::tasks::Tasks;
 
 /// How often the clocks are looked at: key times are whole seconds.
@@ -196,18 +196,6 @@ fn read(clock: Clock) -> Reading {
 
 fn command_failed(fault: &KeysError) -> CommandError {
     CommandError::Failed(chain(fault))
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 /// Sends a command to the task and waits for its answer: what the admin socket calls.

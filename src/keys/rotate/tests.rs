@@ -1,5 +1,10 @@
 //! Rotation with real key files, stopped at every write. Touches: fs.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -105,6 +110,12 @@ impl RingStore for Memory {
     }
 }
 
+/// What a round showed, and what it answered.
+struct Shown {
+    rings: Option<Arc<Rings>>,
+    answer: Option<Result<Outcome, CommandError>>,
+}
+
 /// A machine with a deployment on it.
 struct Machine {
     _guard: tempfile::TempDir,
@@ -171,7 +182,7 @@ impl Machine {
         keeper: &mut Keeper,
         power: &Power,
         command: Option<&Command>,
-    ) -> Option<(Option<Arc<Rings>>, Option<Result<Outcome, CommandError>>)> {
+    ) -> Option<Shown> {
         let outcome = keeper
             .advance(self.reading(), LONGEST_TOKEN, command)
             .ok()?;
@@ -191,7 +202,10 @@ impl Machine {
             self.shown = Some(Arc::clone(rings));
             keeper.shown();
         }
-        Some((rings, outcome))
+        Some(Shown {
+            rings,
+            answer: outcome,
+        })
     }
 
     /// What is shown is whole, on disk and on record.
@@ -386,11 +400,17 @@ fn an_emergency_says_whether_the_lead_had_passed() {
     let rings = machine.settle(&mut keeper, &power);
     let kid = rings.signer(Algorithm::Es256).unwrap().kid.clone();
     let early = Command::Rotate { algorithm: None };
-    let (_, refused) = machine.round(&mut keeper, &power, Some(&early)).unwrap();
+    let refused = machine
+        .round(&mut keeper, &power, Some(&early))
+        .unwrap()
+        .answer;
     let refused = refused.unwrap().unwrap_err();
     assert!(matches!(refused, CommandError::NotReady(_)), "{refused}");
     let compromised = Command::Compromised { kid: kid.clone() };
-    let (rings, done) = machine
+    let Shown {
+        rings,
+        answer: done,
+    } = machine
         .round(&mut keeper, &power, Some(&compromised))
         .unwrap();
     let done = done.unwrap().unwrap().rotated.remove(0);
@@ -411,24 +431,36 @@ fn an_emergency_says_whether_the_lead_had_passed() {
         algorithm: Some(Algorithm::Es256),
     };
     // A day that passed at once is a step of the clock: it gives no lead.
-    let (_, refused) = machine.round(&mut keeper, &power, Some(&rotate)).unwrap();
+    let refused = machine
+        .round(&mut keeper, &power, Some(&rotate))
+        .unwrap()
+        .answer;
     assert!(
         refused.unwrap().is_ok(),
         "boot time passed too, so it is none"
     );
     let unknown = Command::Compromised { kid };
-    let (_, refused) = machine.round(&mut keeper, &power, Some(&unknown)).unwrap();
+    let refused = machine
+        .round(&mut keeper, &power, Some(&unknown))
+        .unwrap()
+        .answer;
     assert!(matches!(refused, Some(Err(CommandError::NoSuchKey(_)))));
     let other = Command::Rotate {
         algorithm: Some(Algorithm::Ps256),
     };
-    let (_, refused) = machine.round(&mut keeper, &power, Some(&other)).unwrap();
+    let refused = machine
+        .round(&mut keeper, &power, Some(&other))
+        .unwrap()
+        .answer;
     assert_eq!(
         refused,
         Some(Err(CommandError::NotListed(Algorithm::Ps256)))
     );
     let accept = Command::AcceptClock;
-    let (_, refused) = machine.round(&mut keeper, &power, Some(&accept)).unwrap();
+    let refused = machine
+        .round(&mut keeper, &power, Some(&accept))
+        .unwrap()
+        .answer;
     assert_eq!(refused, Some(Err(CommandError::ClockNotBehind)));
 }
 
@@ -442,7 +474,7 @@ fn a_clock_behind_signs_nothing_until_it_is_accepted() {
     keeper.keep_mark().unwrap();
     machine.now -= 5000;
     let mut keeper = machine.boot(&power);
-    let (rings, _) = machine.round(&mut keeper, &power, None).unwrap();
+    let rings = machine.round(&mut keeper, &power, None).unwrap().rings;
     let rings = rings.unwrap();
     assert!(!rings.ready());
     assert_eq!(
@@ -451,7 +483,10 @@ fn a_clock_behind_signs_nothing_until_it_is_accepted() {
     );
     assert!(!rings.jwks().body().is_empty());
     let accept = Command::AcceptClock;
-    let (rings, done) = machine.round(&mut keeper, &power, Some(&accept)).unwrap();
+    let Shown {
+        rings,
+        answer: done,
+    } = machine.round(&mut keeper, &power, Some(&accept)).unwrap();
     assert!(done.unwrap().is_ok());
     assert!(rings.unwrap().ready());
     assert!(machine.store.time_mark().unwrap().unwrap().get() <= machine.now);

@@ -1,5 +1,5 @@
 //! Promise 3, tried on simulated months. Pure.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;

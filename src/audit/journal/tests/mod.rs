@@ -90,8 +90,9 @@ impl House {
     fn stop(&self, journal: &Journal) -> u64 {
         self.tasks.stop();
         let stopped = self.runtime.block_on(journal.stop(StopCause::Signal));
+        let sequence = stopped.unwrap();
         self.tasks.join_threads();
-        stopped.unwrap()
+        sequence
     }
 }
 

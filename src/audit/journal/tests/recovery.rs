@@ -283,3 +283,27 @@ fn odd_files_are_refused_and_files_are_private() {
     }
     template.stop(&journal);
 }
+
+#[test]
+fn an_archive_shows_the_files_as_they_are() {
+    let house = segmented();
+    let all = lines(&house.journal());
+    let archive = Archive::open(&house.journal()).unwrap();
+    let read: Vec<ArchiveLine> = archive.lines(0).map(Result::unwrap).collect();
+    assert_eq!(read.len(), all.len());
+    for (read, line) in read.iter().zip(&all) {
+        assert_eq!(read.bytes, line.bytes());
+        assert!(read.whole);
+    }
+    let middle = all[all.len() / 2].sequence;
+    let first = archive.lines(middle).next().unwrap().unwrap();
+    let first = Line::parse(first.bytes).unwrap().sequence;
+    assert!(first > 1 && first <= middle);
+    let last = last_segment(&house);
+    let bytes = std::fs::read(&last).unwrap();
+    std::fs::write(&last, &bytes[..bytes.len() - 3]).unwrap();
+    let torn = archive.lines(u64::MAX).last().unwrap().unwrap();
+    assert!(!torn.whole);
+    assert_eq!(torn.path, last);
+    assert!(Archive::open(&house.dir.path().join("nothing")).is_err());
+}

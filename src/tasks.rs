@@ -41,6 +41,12 @@ pub struct ThreadError {
     source: std::io::Error,
 }
 
+/// The number of processors that this process may use.
+#[must_use]
+pub fn processors() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// The runtime on which everything asynchronous runs.
 ///
 /// # Errors

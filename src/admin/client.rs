@@ -73,7 +73,7 @@ impl AdminClient {
         wait: Duration,
     ) -> Result<Lines, ClientFault> {
         let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-        let answer = self.ask(Request::AuditLines { from, max, wait_ms })?;
+        let answer = self.ask(&Request::AuditLines { from, max, wait_ms })?;
         let (Some(oldest), Some(durable), Some(count)) =
             (answer.oldest, answer.durable, answer.lines)
         else {
@@ -106,11 +106,11 @@ impl AdminClient {
             },
             Command::AcceptClock => Request::ClockAccept,
         };
-        self.ask(request)?.keys.ok_or(ClientFault::Answer)
+        self.ask(&request)?.keys.ok_or(ClientFault::Answer)
     }
 
-    fn ask(&mut self, request: Request) -> Result<Answer, ClientFault> {
-        let mut line = serde_json::to_vec(&request).map_err(|_| ClientFault::Answer)?;
+    fn ask(&mut self, request: &Request) -> Result<Answer, ClientFault> {
+        let mut line = serde_json::to_vec(request).map_err(|_| ClientFault::Answer)?;
         line.push(b'\n');
         self.stream.get_mut().write_all(&line)?;
         let answer: Answer =

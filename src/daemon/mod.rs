@@ -10,6 +10,7 @@ mod readiness;
 mod registry;
 mod seams;
 mod signals;
+mod start;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -78,17 +79,16 @@ pub fn run(
     let drain = settings.drain;
     let built = build(settings, bound, runtime.handle())?;
     let end = runtime.block_on(async {
-        let started = built.start();
-        let (built, mut ended) = started?;
-        Ok::<_, StartError>(serve(&built, &mut ended, ready, drain).await)
+        let (started, mut ended) = start::start(built);
+        serve(&started, &mut ended, ready, drain).await
     });
     runtime.shutdown_timeout(Duration::from_secs(1));
-    end
+    Ok(end)
 }
 
 /// Waits for the end, and brings it about.
 async fn serve(
-    built: &build::Started,
+    built: &start::Started,
     ended: &mut Ended,
     ready: impl FnOnce(&Running),
     drain: Duration,
@@ -143,7 +143,7 @@ async fn second_stop(signals: &mut Signals) {
 }
 
 /// The order of the data flow: listeners, connections, journal, shipper, the rest.
-async fn stop(built: &build::Started, cause: StopCause, drain: Duration) {
+async fn stop(built: &start::Started, cause: StopCause, drain: Duration) {
     let tasks = &built.tasks;
     tasks.drain();
     if !tasks.connections_ended_within(drain).await {

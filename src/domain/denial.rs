@@ -249,6 +249,7 @@ impl Denial {
 
     /// What the client sees.
     #[must_use]
+    #[expect(clippy::too_many_lines, reason = "an exhaustive table, a row a denial")]
     pub const fn answer(self) -> Answer {
         match self {
             Self::MethodNotAllowed => invalid_request(405, "the token endpoint takes POST only"),

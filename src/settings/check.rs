@@ -21,13 +21,21 @@ const TIMEOUT_RANGE: (u64, u64) = (1, 3600);
 /// Collects what is wrong while values are converted.
 pub(super) struct Problems<'a> {
     base: &'a Path,
+    processors: usize,
     found: Vec<String>,
 }
 
 /// Turns the file into settings.
-pub(super) fn check(file: file::File, base: &Path) -> Result<Settings, Vec<String>> {
+///
+/// `base` is what relative paths are relative to, `processors` the default of the workers.
+pub(super) fn check(
+    file: file::File,
+    base: &Path,
+    processors: usize,
+) -> Result<Settings, Vec<String>> {
     let mut problems = Problems {
         base,
+        processors,
         found: Vec::new(),
     };
     let settings = convert(file, &mut problems);
@@ -215,7 +223,7 @@ fn convert_limits(
         body_time: problems.timeout("limits.body_time", body_time, defaults::BODY_TIME),
         request_time: problems.timeout("limits.request_time", request_time, defaults::REQUEST_TIME),
     };
-    let workers = problems.count("limits.workers", *workers, super::processors());
+    let workers = problems.count("limits.workers", *workers, problems.processors);
     (workers, drain, connections, http)
 }
 

@@ -133,9 +133,11 @@ pub fn parse(text: &str, path: &Path) -> Result<Settings, SettingsError> {
         message: error.to_string(),
     })?;
     let base = path.parent().unwrap_or_else(|| Path::new("."));
-    check::check(file, base).map_err(|problems| SettingsError::Refused {
-        path: path.to_owned(),
-        problems,
+    check::check(file, base, crate::tasks::processors()).map_err(|problems| {
+        SettingsError::Refused {
+            path: path.to_owned(),
+            problems,
+        }
     })
 }
 
@@ -145,10 +147,4 @@ impl Settings {
     pub fn algorithms(&self) -> &[Algorithm] {
         &self.keys.algorithms
     }
-}
-
-/// The number of processors that this process may use.
-#[must_use]
-pub fn processors() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }

@@ -187,7 +187,7 @@ fn foreign(house: &House) -> Vec<(Option<usize>, String)> {
             };
             let Some(forbidden) = IMPURE_PATHS
                 .iter()
-                .find(|forbidden| reaches(&path, forbidden))
+                .find(|forbidden| reaches(path, forbidden))
             else {
                 continue;
             };
@@ -218,7 +218,7 @@ fn impure_imports(house: &House) -> Vec<(Option<usize>, String)> {
                 .sources
                 .iter()
                 .find(|other| other.module.join("::") == *to);
-            if !owner.is_some_and(touches) || is_within(&to, &from) {
+            if !owner.is_some_and(touches) || is_within(to, &from) {
                 continue;
             }
             let named = item.clone().unwrap_or_default();
@@ -230,7 +230,7 @@ fn impure_imports(house: &House) -> Vec<(Option<usize>, String)> {
                 "{}:{line}: pure, but imports {to}::{named}, which touches something",
                 source.file
             );
-            findings.push((excuse(IMPURE, &from, &to), text));
+            findings.push((excuse(IMPURE, &from, to), text));
         }
     }
     findings

@@ -133,14 +133,14 @@ async fn a_credentials_file() {
     let operator_jwt = operator.sign(
         &operator,
         "operator",
-        json!({"type": "operator", "version": 2}),
+        &json!({"type": "operator", "version": 2}),
     );
     let account_claims = json!({"type": "account", "version": 2, "limits": unlimited});
-    let account_jwt = operator.sign(&account, "account", account_claims);
+    let account_jwt = operator.sign(&account, "account", &account_claims);
     let plain = json!({"type": "account", "version": 2});
-    let system_jwt = operator.sign(&system, "system", plain);
+    let system_jwt = operator.sign(&system, "system", &plain);
     let user_claims = json!({"type": "user", "version": 2, "subs": -1, "data": -1, "payload": -1});
-    let user_jwt = account.sign(&user, "user", user_claims);
+    let user_jwt = account.sign(&user, "user", &user_claims);
     let server = NatsServer::with(&format!(
         "operator: {operator_jwt}\nsystem_account: {system}\nresolver: MEMORY\n\
          resolver_preload: {{ {}: {account_jwt}, {system}: {system_jwt} }}\n",
@@ -318,7 +318,7 @@ impl Nkey {
     }
 
     /// A JWT about `subject`, in the form of nats-jwt version 2.
-    fn sign(&self, subject: &Self, name: &str, nats: Value) -> String {
+    fn sign(&self, subject: &Self, name: &str, nats: &Value) -> String {
         let claims = json!({"jti": name.to_uppercase(), "iat": 1, "iss": self.public(),
             "name": name, "sub": subject.public(), "nats": nats});
         let part = |value: &Value| BASE64URL_NOPAD.encode(value.to_string().as_bytes());

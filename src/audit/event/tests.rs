@@ -203,6 +203,7 @@ fn the_longest_control_events_fit_a_line() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of all events")]
 fn every_control_event_is_a_line() {
     let key = KeyId::from_thumbprint(Digest::of(b"k"));
     let moment = UnixSeconds::new(1_795_422_600);

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-use super::files::{FileError, Folder, NEXT, segment_name};
+use super::files::{FileError, Folder, NEXT};
+use super::index::segment_name;
 use crate::audit::chain::MAX_LINE;
 
 /// The files of a journal.

@@ -10,14 +10,14 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RenameFlags};
 
+use super::index::SUFFIX;
+
 /// The segment that was made beforehand and has no name of its own yet.
 pub(super) const NEXT: &str = "next.jsonl";
 /// The copy of the last segment's valid prefix, while it is made.
 pub(super) const RECOVERING: &str = "recovering.tmp";
 /// The folder for what recovery moved aside.
 pub(super) const TORN: &str = "torn";
-/// What each segment's name ends in, after the 20 digits of its first sequence.
-const SUFFIX: &str = ".jsonl";
 /// Most files in the folder that are listed: at 64 MiB each, 64 TiB.
 const MAX_FILES: usize = 1 << 20;
 
@@ -49,11 +49,6 @@ pub(super) struct Listing {
     pub next: bool,
     /// Whether a recovery was interrupted.
     pub recovering: bool,
-}
-
-/// The name of the segment that begins with this sequence.
-pub(super) fn segment_name(first: u64) -> String {
-    format!("{first:020}{SUFFIX}")
 }
 
 /// The first sequence of the segment with this name.

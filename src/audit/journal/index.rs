@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::files::segment_name;
 use crate::audit::chain::{Line, Tip};
 use crate::domain::{Lifetime, UnixMillis};
+
+/// What each segment's name ends in, after the 20 digits of its first sequence.
+pub(super) const SUFFIX: &str = ".jsonl";
 
 /// Bytes of lines that are kept in memory, so that the shipper does not read them again
 /// (`storage.md`).
@@ -313,4 +315,9 @@ impl Index {
     pub(super) fn remember(&mut self, place: Place) {
         self.cursor = Some(place);
     }
+}
+
+/// The name of the segment that begins with this sequence.
+pub(super) fn segment_name(first: u64) -> String {
+    format!("{first:020}{SUFFIX}")
 }

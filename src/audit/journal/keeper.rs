@@ -9,8 +9,9 @@ use std::io::{BufRead, BufReader, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::files::{FileError, NEXT, segment_name};
+use super::files::{FileError, NEXT};
 use super::index::Segment;
+use super::index::segment_name;
 use super::shared::Shared;
 use super::status::add;
 use crate::audit::budget::SUMMARY_EVERY;

@@ -51,8 +51,9 @@ use super::event::{
 use crate::clock::Clock;
 use crate::domain::{Denial, UnixMillis};
 use crate::tasks::Tasks;
-use files::{Folder, segment_name};
+use files::Folder;
 use index::Index;
+use index::segment_name;
 use queue::{Class, Entry, Fate, Renewal, What};
 use recover::{Recovered, beginning, recover};
 use shared::{Ground, Shared};

@@ -16,8 +16,9 @@ use std::path::PathBuf;
 use bytes::Bytes;
 
 use super::edges::{damaged, first_line, last_line, length, read_whole};
-use super::files::{Appendable, FileError, Folder, NEXT, RECOVERING, TORN, segment_name};
+use super::files::{Appendable, FileError, Folder, NEXT, RECOVERING, TORN};
 use super::index::Segment;
+use super::index::segment_name;
 use super::keeper::{is_unproven, made};
 use crate::audit::chain::{Damage, Finding, Known, Standing, Tip, Verifier, Why, examine};
 use crate::audit::event::JournalRecovered;

@@ -16,8 +16,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::files::{Appendable, NEXT, segment_name};
+use super::files::{Appendable, NEXT};
 use super::index::Added;
+use super::index::segment_name;
 use super::queue::{Class, Entry, Fate, What};
 use super::shared::Shared;
 use super::status::add;

@@ -1,9 +1,7 @@
-//! What the shipper says of itself: status and counters. Pure.
+//! What the shipper says of itself: status and counters. Touches: memory.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-
-use tokio::sync::watch;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Finding;
 use crate::domain::UnixMillis;
@@ -83,23 +81,18 @@ impl ShipStatus {
 
 /// Where the shipper writes its status and others read it. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct StatusBoard(Arc<watch::Sender<ShipStatus>>);
+pub struct StatusBoard(Arc<Mutex<ShipStatus>>);
 
 impl StatusBoard {
     /// The status now.
     #[must_use]
     pub fn read(&self) -> ShipStatus {
-        self.0.borrow().clone()
-    }
-
-    /// Tells of each change.
-    #[must_use]
-    pub fn watch(&self) -> watch::Receiver<ShipStatus> {
-        self.0.subscribe()
+        let status = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        status.clone()
     }
 
     pub(super) fn change(&self, change: impl FnOnce(&mut ShipStatus)) {
-        self.0.send_modify(change);
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     pub(super) fn failed(&self, at: UnixMillis, message: String) {

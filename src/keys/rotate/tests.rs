@@ -393,6 +393,7 @@ fn a_crash_at_any_write_of_an_emergency_resumes() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story, told twice")]
 fn an_emergency_says_whether_the_lead_had_passed() {
     let mut machine = Machine::new(&[Algorithm::Es256]);
     let power = Power::on();

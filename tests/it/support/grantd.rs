@@ -50,14 +50,14 @@ pub struct Dev {
 
 /// A running daemon. Dropped, it is killed and its folder removed.
 pub struct Grantd {
-    child: Child,
+    pub(super) child: Child,
     /// What it printed when it was ready.
     pub ready: Ready,
     /// The same, as it was printed.
     pub line: String,
-    https: Https,
-    log: PathBuf,
-    folder: TempDir,
+    pub(super) https: Https,
+    pub(super) log: PathBuf,
+    pub(super) folder: TempDir,
 }
 
 /// The daemon that tests share which only ask it for things. It is started by the first test that
@@ -83,24 +83,6 @@ impl Grantd {
             state: None,
             listen: "127.0.0.1:0".to_owned(),
             arguments: Vec::new(),
-        }
-    }
-
-    pub(super) const fn assemble(
-        child: Child,
-        ready: Ready,
-        line: String,
-        https: Https,
-        log: PathBuf,
-        folder: TempDir,
-    ) -> Self {
-        Self {
-            child,
-            ready,
-            line,
-            https,
-            log,
-            folder,
         }
     }
 
@@ -211,7 +193,14 @@ impl Dev {
             panic!("the line of `dev` is no object of its form: {error}: {line}")
         });
         let https = Https::new(&ready.ca_file, &ready.token_endpoint);
-        Grantd::assemble(child, ready, line, https, log, folder)
+        Grantd {
+            child,
+            ready,
+            line,
+            https,
+            log,
+            folder,
+        }
     }
 
     /// Starts what must refuse to start, and returns what it said.

@@ -71,7 +71,14 @@ impl Serve {
             &ready.ca_file,
             &format!("https://localhost:{}", port(&listening, "address")),
         );
-        Grantd::assemble(child, ready, String::new(), https, log, folder)
+        Grantd {
+            child,
+            ready,
+            line: String::new(),
+            https,
+            log,
+            folder,
+        }
     }
 
     /// Starts what must refuse to start, and returns what it said.

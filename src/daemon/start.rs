@@ -1,0 +1,241 @@
+//! Starts the tasks over what was built. Touches: net, clock.
+
+use std::sync::Arc;
+
+use tokio::sync::{Notify, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use super::Running;
+use super::build::Built;
+use super::health::Health;
+use super::readiness;
+use super::registry::RegistrySink;
+use super::seams::{KeyEvents, StoredMark};
+use crate::admin::{self, AdminPorts};
+use crate::audit::Journal;
+use crate::audit::ship::{self, ShipCounters, ShipPorts, StatusBoard};
+use crate::clock::Clock;
+use crate::domain::{Lifetime, chain};
+use crate::evidence::LocalSources;
+use crate::http::{Monitor, Service};
+use crate::issue::Desk;
+use crate::keys::rotate::{self, Keeper};
+use crate::listener::{self, Bound, ListenerCounters};
+use crate::registry::publish::Publisher;
+use crate::registry::watch::{self as registry_watch, Sink};
+use crate::settings::Settings;
+use crate::store::{StateDir, Store};
+use crate::tasks::{Ended, Tasks};
+use crate::telemetry::{self, Gauges, Observations};
+use crate::world::Current;
+
+/// What a running daemon is stopped by. The state stays locked until it is dropped.
+pub(super) struct Started {
+    pub(super) running: Running,
+    pub(super) tasks: Tasks,
+    pub(super) journal: Journal,
+    pub(super) health: Arc<Health>,
+    pub(super) rescan: Arc<Notify>,
+    pub(super) stop_shipper: CancellationToken,
+    /// Locked until it is dropped.
+    _state: StateDir,
+}
+
+/// What the tasks share.
+struct Shared {
+    settings: Settings,
+    store: Arc<Store>,
+    clock: Clock,
+    gauges: Gauges,
+}
+
+/// The ends of the channels between the tasks.
+struct Channels {
+    longest_token: watch::Sender<Lifetime>,
+    longest: watch::Receiver<Lifetime>,
+    commands: mpsc::Sender<rotate::Request>,
+    requests: mpsc::Receiver<rotate::Request>,
+}
+
+/// Starts every task. Called within the runtime.
+pub(super) fn start(built: Built) -> (Started, Ended) {
+    let clock = Clock::of_this_machine();
+    let publisher = Publisher::new(&built.settings.registry, clock);
+    let shared = Shared {
+        gauges: gauges(&built.journal, &publisher),
+        settings: built.settings,
+        store: built.store,
+        clock,
+    };
+    let started = Started {
+        running: Running {
+            address: built.public.address,
+            metrics: built.monitor.address,
+            current: Arc::clone(&shared.gauges.current),
+        },
+        tasks: built.tasks,
+        journal: built.journal,
+        health: Arc::new(Health::default()),
+        rescan: Arc::new(Notify::new()),
+        stop_shipper: CancellationToken::new(),
+        _state: built.state,
+    };
+    let (longest_token, longest) = watch::channel(shared.settings.keys.longest_token);
+    let (commands, requests) = mpsc::channel(rotate::MAX_COMMANDS);
+    let channels = Channels {
+        longest_token,
+        longest,
+        commands,
+        requests,
+    };
+    let ports = AdminPorts {
+        tail: started.journal.tail(),
+        tasks: started.tasks.clone(),
+        keys: channels.commands.clone(),
+    };
+    started
+        .tasks
+        .spawn("admin", admin::serve(built.admin, ports));
+    start_registry(publisher, channels.longest_token.clone(), &shared, &started);
+    start_keys(built.keeper, channels, &shared, &started);
+    start_shipper(&shared, &started);
+    start_monitor(built.monitor, &shared, &started);
+    start_listener(built.public, built.tls, &shared, &started);
+    info!(address = %started.running.address, metrics = %started.running.metrics, "listening");
+    (started, built.ended)
+}
+
+fn gauges(journal: &Journal, publisher: &Publisher) -> Gauges {
+    Gauges {
+        observations: Arc::new(Observations::default()),
+        listener: Arc::new(ListenerCounters::default()),
+        journal: journal.clone(),
+        ship: Arc::new(ShipCounters::default()),
+        board: StatusBoard::default(),
+        registry: publisher.counters(),
+        current: Arc::new(Current::default()),
+    }
+}
+
+/// Reads the folder for the first time, then watches it.
+fn start_registry(
+    mut publisher: Publisher,
+    longest_token: watch::Sender<Lifetime>,
+    shared: &Shared,
+    started: &Started,
+) {
+    let mut sink = RegistrySink {
+        current: Arc::clone(&shared.gauges.current),
+        journal: started.journal.clone(),
+        store: Arc::clone(&shared.store),
+        clock: shared.clock,
+        health: Arc::clone(&started.health),
+        tasks: started.tasks.clone(),
+        longest_token,
+    };
+    let (settings, tasks) = (shared.settings.registry.clone(), started.tasks.clone());
+    let (stop, rescan) = (started.tasks.stopping(), Arc::clone(&started.rescan));
+    started.tasks.spawn("registry", async move {
+        let first = tasks.blocking(move || {
+            let update = publisher.first();
+            (publisher, update)
+        });
+        let Some((publisher, update)) = first.await else {
+            return;
+        };
+        registry_watch::log(&update);
+        sink.take(update).await;
+        registry_watch::run(settings, publisher, sink, tasks, (stop, rescan)).await;
+    });
+}
+
+fn start_keys(keeper: Keeper, channels: Channels, shared: &Shared, started: &Started) {
+    let current = Arc::clone(&shared.gauges.current);
+    let connections = rotate::Connections {
+        clock: shared.clock,
+        journal: KeyEvents(started.journal.clone()),
+        publish: move |rings| current.publish_rings(&rings),
+        longest_token: channels.longest,
+        commands: channels.requests,
+    };
+    let (tasks, health) = (started.tasks.clone(), Arc::clone(&started.health));
+    started.tasks.spawn("keys", async move {
+        if let Err(fault) = rotate::run(keeper, connections, &tasks).await {
+            error!(error = %chain(&fault), "the keys' state failed");
+            health.failed("the keys' state failed");
+        }
+    });
+}
+
+fn start_shipper(shared: &Shared, started: &Started) {
+    let Some(ship) = shared.settings.ship.clone() else {
+        return;
+    };
+    let ports = ShipPorts {
+        tail: started.journal.tail(),
+        journal: started.journal.clone(),
+        marks: Arc::new(StoredMark(Arc::clone(&shared.store))),
+        tasks: started.tasks.clone(),
+        clock: shared.clock,
+        stop: started.stop_shipper.clone(),
+        board: shared.gauges.board.clone(),
+        counters: Arc::clone(&shared.gauges.ship),
+    };
+    started.tasks.spawn("shipper", ship::run(ship, ports));
+}
+
+fn start_monitor(bound: Bound, shared: &Shared, started: &Started) {
+    let shown = shared.gauges.clone();
+    let (gauges, health) = (shared.gauges.clone(), Arc::clone(&started.health));
+    let (draining, ships) = (started.tasks.draining(), shared.settings.ship.is_some());
+    let monitor = Monitor::new(
+        move || telemetry::render(&shown),
+        move || {
+            let ship = ships.then(|| gauges.board.read());
+            readiness::judge(
+                &gauges.current.load(),
+                &health,
+                &gauges.journal.status(),
+                ship.as_ref(),
+                draining.is_cancelled(),
+            )
+        },
+    );
+    let serving = listener::serve_plain(
+        bound,
+        Arc::new(monitor),
+        shared.settings.connections,
+        started.tasks.clone(),
+        Arc::new(ListenerCounters::default()),
+    );
+    started.tasks.spawn("monitor", serving);
+}
+
+fn start_listener(
+    bound: Bound,
+    tls: Arc<rustls::ServerConfig>,
+    shared: &Shared,
+    started: &Started,
+) {
+    let settings = &shared.settings;
+    let desk = Desk {
+        issuer: settings.issuer.clone(),
+        current: Arc::clone(&shared.gauges.current),
+        sources: LocalSources::default(),
+        journal: started.journal.clone(),
+        clock: shared.clock,
+        record_time: settings.http.request_time,
+    };
+    let observations = Arc::clone(&shared.gauges.observations);
+    let service = Service::new(desk, settings.algorithms(), settings.http, observations);
+    let counters = (started.tasks.clone(), Arc::clone(&shared.gauges.listener));
+    let serving = listener::serve_tls(
+        bound,
+        tls,
+        Arc::new(service),
+        settings.connections,
+        counters,
+    );
+    started.tasks.spawn("listener", serving);
+}

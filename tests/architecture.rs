@@ -49,6 +49,32 @@ fn every_file_belongs_to_the_tree() {
     none(&rules::detours(house));
 }
 
+/// A file that nobody declares would be no test at all.
+#[test]
+fn every_file_of_tests_is_compiled() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
+    for (folder, root) in [
+        (folder.clone(), "main.rs"),
+        (folder.join("support"), "mod.rs"),
+    ] {
+        let text = std::fs::read_to_string(folder.join(root)).expect("the root of the folder");
+        let declared = walk::walk(&syn::parse_file(&text).expect("it parses"), &[]).children;
+        for entry in std::fs::read_dir(&folder).expect("the folder") {
+            let path = entry.expect("its entries").path();
+            let name = path
+                .file_stem()
+                .expect("a name")
+                .to_string_lossy()
+                .into_owned();
+            let is_root = path.file_name().is_some_and(|file| file == root);
+            assert!(
+                is_root || declared.contains(&name),
+                "{root} has no `mod {name};`"
+            );
+        }
+    }
+}
+
 #[test]
 fn a_file_that_no_mod_reaches_is_found() {
     let house = House::of(&[("src/lib.rs", "//! Map.\nmod gone;\n")]);

@@ -236,8 +236,12 @@ pub async fn make_stream(server: &NatsServer, change: impl FnOnce(&mut jetstream
 pub async fn intrude(server: &NatsServer, payload: &str) {
     let context = jetstream::new(server.connect().await);
     let subject = "grantd.audit.auth-1.token.issued";
-    let sent = context.publish(subject, payload.to_owned().into()).await;
-    sent.unwrap().await.unwrap();
+    // The daemon makes the stream, which may not be there yet.
+    eventually_async("the stream takes it", SOON, async || {
+        let sent = context.publish(subject, payload.to_owned().into()).await;
+        sent.unwrap().await.ok()
+    })
+    .await;
 }
 
 /// Copies a folder with all that is in it.

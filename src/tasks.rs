@@ -17,6 +17,9 @@ use tokio_util::task::TaskTracker;
 /// Most reports of ended tasks that wait to be read: one is enough to stop the daemon.
 const MAX_REPORTS: usize = 16;
 
+/// How often a stop looks whether the threads have ended.
+const THREAD_LOOK: Duration = Duration::from_millis(5);
+
 /// Starts tasks and threads and watches over them. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Tasks {
@@ -175,16 +178,19 @@ impl Tasks {
             .is_ok()
     }
 
-    /// Joins the threads, which must have been told to end.
-    pub fn join_threads(&self) {
-        let threads = self
-            .threads
-            .lock()
-            .map(|mut threads| std::mem::take(&mut *threads))
-            .unwrap_or_default();
-        for thread in threads {
-            drop(thread.join());
-        }
+    /// Waits until the threads, which must have been told to end, have ended, at most this long.
+    /// Whether they have. One that hangs on a disk is left to the end of the process.
+    pub async fn threads_ended_within(&self, limit: Duration) -> bool {
+        let ended = || {
+            let threads = self.threads.lock();
+            threads.is_ok_and(|threads| threads.iter().all(thread::JoinHandle::is_finished))
+        };
+        let wait = async {
+            while !ended() {
+                tokio::time::sleep(THREAD_LOOK).await;
+            }
+        };
+        tokio::time::timeout(limit, wait).await.is_ok()
     }
 }
 

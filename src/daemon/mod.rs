@@ -133,7 +133,10 @@ async fn serve(
     };
     info!("stopping: accepting nothing new");
     tokio::select! {
-        () = stop(built, cause, drain) => end,
+        closed = stop(built, cause, drain) => match end {
+            End::Stopped if !closed => End::Failed("the journal"),
+            end => end,
+        },
         () = second_stop(&mut signals) => {
             warn!("told to stop twice: not waiting");
             End::Hurried
@@ -151,21 +154,31 @@ async fn second_stop(signals: &mut Signals) {
 }
 
 /// The order of the data flow: listeners, connections, journal, shipper, the rest.
-async fn stop(built: &start::Started, cause: StopCause, drain: Duration) {
+/// Whether all ended as it should: a journal that could not be closed is a failure.
+async fn stop(built: &start::Started, cause: StopCause, drain: Duration) -> bool {
     let tasks = &built.tasks;
     tasks.drain();
     if !tasks.connections_ended_within(drain).await {
         warn!("some connections did not end in time");
     }
     tasks.stop();
-    match built.journal.stop(cause).await {
-        Ok(sequence) => info!(sequence, "the journal is closed"),
-        Err(reason) => error!(%reason, "the journal could not be closed cleanly"),
-    }
+    let closed = match built.journal.stop(cause).await {
+        Ok(sequence) => {
+            info!(sequence, "the journal is closed");
+            true
+        }
+        Err(reason) => {
+            error!(%reason, "the journal could not be closed cleanly");
+            false
+        }
+    };
     built.stop_shipper.cancel();
     if !tasks.ended_within(TASKS_END).await {
         warn!("some tasks did not end in time");
     }
-    tasks.join_threads();
+    if !tasks.threads_ended_within(TASKS_END).await {
+        warn!("some threads did not end in time");
+    }
     info!("stopped");
+    closed
 }

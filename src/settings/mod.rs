@@ -130,7 +130,7 @@ pub fn load(path: &Path) -> Result<Settings, SettingsError> {
 pub fn parse(text: &str, path: &Path) -> Result<Settings, SettingsError> {
     let file: file::File = toml::from_str(text).map_err(|error| SettingsError::Syntax {
         path: path.to_owned(),
-        message: error.to_string(),
+        message: place(text, &error),
     })?;
     let base = path.parent().unwrap_or_else(|| Path::new("."));
     check::check(file, base, crate::tasks::processors()).map_err(|problems| {
@@ -139,6 +139,22 @@ pub fn parse(text: &str, path: &Path) -> Result<Settings, SettingsError> {
             problems,
         }
     })
+}
+
+/// Where and what, without the line itself: it may hold a password under a wrong name.
+fn place(text: &str, error: &toml::de::Error) -> String {
+    let at = error.span().map_or(0, |span| span.start);
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before
+        .rsplit('\n')
+        .next()
+        .map_or(0, |rest| rest.chars().count())
+        + 1;
+    format!(
+        "line {line}, column {column}: {}",
+        error.message().trim_end()
+    )
 }
 
 impl Settings {

@@ -59,9 +59,9 @@ use recover::{Recovered, beginning, recover};
 use shared::{Ground, Shared};
 use writer::Writer;
 
-/// How long a control event waits for the disk: four times the longest `fdatasync` that a disk in
-/// order was seen to take under load, about 2.5 s.
-const CONTROL_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a stop waits for the disk: four times the longest `fdatasync` that a disk in order was
+/// seen to take under load, about 2.5 s.
+const STOP_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The open journal. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -144,13 +144,14 @@ impl Journal {
         recorded.inspect_err(|reason| self.shared.counters.failed(*reason))
     }
 
-    /// Records an event of the daemon itself, and waits until it is durable; its sequence.
+    /// Records an event of the daemon itself, and waits until it is durable; its sequence. There is
+    /// no deadline: whoever tried again after one would record the event twice.
     ///
     /// # Errors
     /// [`Unrecorded`].
     pub async fn control(&self, event: ControlEvent) -> Result<u64, Unrecorded> {
         let head = event.head(&self.own_envelope());
-        self.durable(head, Class::Control, false, CONTROL_DEADLINE)
+        self.push_and_wait(What::Head(head), Class::Control, None)
             .await
     }
 
@@ -167,8 +168,7 @@ impl Journal {
             id: envelope.id,
             at: envelope.at,
         }));
-        self.push_and_wait(what, Class::Control, CONTROL_DEADLINE)
-            .await
+        self.push_and_wait(what, Class::Control, None).await
     }
 
     /// Ends the journal cleanly: writes what was counted of refusals, and then, in a commit of its
@@ -183,7 +183,7 @@ impl Journal {
         self.shared.summarise(envelope.at, id);
         let what = What::Stop(cause.head(&envelope));
         let stopped = self
-            .push_and_wait(what, Class::Control, CONTROL_DEADLINE)
+            .push_and_wait(what, Class::Control, Some(STOP_DEADLINE))
             .await;
         self.shared.ring();
         stopped
@@ -236,11 +236,13 @@ impl Journal {
         deadline: Duration,
     ) -> Result<u64, Unrecorded> {
         if !stream {
-            return self.push_and_wait(What::Head(head), class, deadline).await;
+            return self
+                .push_and_wait(What::Head(head), class, Some(deadline))
+                .await;
         }
         let both = async {
             let sequence = self
-                .push_and_wait(What::Head(head), class, deadline)
+                .push_and_wait(What::Head(head), class, Some(deadline))
                 .await?;
             let mut confirmed = self.shared.confirmed.subscribe();
             match confirmed.wait_for(|confirmed| *confirmed >= sequence).await {
@@ -257,7 +259,7 @@ impl Journal {
         &self,
         what: What,
         class: Class,
-        deadline: Duration,
+        deadline: Option<Duration>,
     ) -> Result<u64, Unrecorded> {
         let (waiter, told) = oneshot::channel();
         let len = match &what {
@@ -270,7 +272,11 @@ impl Journal {
             fate: Fate::Waiter(waiter),
         };
         self.shared.push(entry, len).map_err(|(reason, _)| reason)?;
-        match tokio::time::timeout(deadline, told).await {
+        let told = match deadline {
+            Some(deadline) => tokio::time::timeout(deadline, told).await,
+            None => Ok(told.await),
+        };
+        match told {
             Ok(Ok(outcome)) => outcome,
             // The writer is gone with what it had taken.
             Ok(Err(_)) => Err(Unrecorded::Failed),
@@ -280,8 +286,9 @@ impl Journal {
 
     /// A refusal before a proof: recorded within the budget, counted beyond it.
     fn refuse(&self, reason: Denial, trail: &Trail, at: UnixMillis) -> Result<(), Unrecorded> {
-        if let Some(Unrecorded::Failed) = self.shared.queue.closed() {
-            return Err(Unrecorded::Failed);
+        // After the last summary nothing would write the count.
+        if let Some(reason) = self.shared.queue.closed() {
+            return Err(reason);
         }
         let prefix = Prefix::of(trail.remote);
         let now = self.shared.clock.monotonic();

@@ -192,11 +192,10 @@ impl Shipper {
         self.journal.stop(StopCause::Signal).await.unwrap();
         self.stop.cancel();
         assert!(self.tasks.ended_within(SOON).await, "the shipper ends");
-        let tasks = self.tasks.clone();
-        tasks
-            .blocking(move || self.tasks.join_threads())
-            .await
-            .unwrap();
+        assert!(
+            self.tasks.threads_ended_within(SOON).await,
+            "the threads end"
+        );
     }
 }
 

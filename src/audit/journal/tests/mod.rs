@@ -91,7 +91,9 @@ impl House {
         self.tasks.stop();
         let stopped = self.runtime.block_on(journal.stop(StopCause::Signal));
         let sequence = stopped.unwrap();
-        self.tasks.join_threads();
+        let limit = std::time::Duration::from_secs(10);
+        let ended = self.tasks.threads_ended_within(limit);
+        assert!(self.runtime.block_on(ended), "the threads end");
         sequence
     }
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::support::ship::{instance, ship_settings};
+use crate::support::ship::ship_settings;
 use crate::support::{
-    Grantd, Load, NatsServer, Seed, Token, assert_recorded, assert_whole_journal,
-    eventually_async, events, jwks, long_or, verify_all,
+    Grantd, Load, NatsServer, Seed, Token, assert_recorded, assert_whole_journal, events,
+    eventually_async, jwks, long_or, verify_all,
 };
 
 /// Tokens that each cycle must have received before it may be killed, so that a daemon that always
@@ -17,6 +17,9 @@ const FLOOR: usize = 20;
 
 /// Longest time under load between the floor and the kill, in milliseconds.
 const LIFE: u64 = 200;
+
+/// Longest until a ring that was half made is whole.
+const RINGS: Duration = Duration::from_secs(10);
 
 /// Longest until the stream has what the journal has.
 const SHIPPED: Duration = Duration::from_secs(30);
@@ -66,15 +69,16 @@ async fn fault_1_kills_while_it_starts_or_makes_its_first_keys_need_no_hand() {
         let mut grantd = Grantd::dev().state(state.path()).start();
         let mut tokens = Vec::new();
         for identifier in [crate::support::BILLING, crate::support::FLEET] {
-            let ask = grantd.ask().of("both").resource(identifier);
+            let ask = grantd.ask().of("roamer").resource(identifier);
             tokens.push(ask.send().await.granted().text("access_token"));
         }
-        let keys = jwks(&grantd).await;
-        assert_eq!(
-            keys["keys"].as_array().unwrap().len(),
-            10,
-            "each of five algorithms has its ring: {keys}"
-        );
+        let keys = eventually_async("each of five algorithms has two keys", RINGS, async || {
+            let keys = jwks(&grantd).await;
+            (keys["keys"].as_array()?.len() == 10).then_some(keys)
+        })
+        .await;
+        let signing = grantd.metric("grantd_keys{state=\"active\"}");
+        assert!((signing - 5.0).abs() < 0.1, "one of each signs: {signing}");
         let verified = verify_all(&keys, &tokens);
         assert_recorded(&verified, &assert_whole_journal(state.path()));
         assert!(grantd.stop().success());
@@ -113,11 +117,6 @@ async fn fault_1_kills_leave_a_stream_with_each_line_once_and_in_order() {
     for (message, line) in stored.iter().zip(&lines) {
         assert_eq!(message, line, "the same bytes, in order");
     }
-    assert_eq!(
-        events(state.path()).len(),
-        lines.len(),
-        "and none in the journal alone"
-    );
 }
 
 /// The payloads of the daemon's stream.
@@ -126,7 +125,6 @@ async fn stored(server: &NatsServer) -> Vec<Vec<u8>> {
     let nats = ship_settings(&server.url()).nats;
     let stream = StreamName::parse("GRANTD_AUDIT").unwrap();
     let name = grantd::domain::InstanceName::parse("dev").unwrap();
-    assert_ne!(name, instance());
     let opened = StreamReader::open(&nats, &stream, &name, StreamStart::Beginning).await;
     let mut reader = opened.unwrap();
     let mut messages = Vec::new();

@@ -11,7 +11,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::support::{
     BILLING, Grantd, Load, Protocol, Received, Registry, Tmpfs, Token, assert_recorded,
-    assert_whole_journal, eventually, eventually_async, events, exchange, issued, jwks, secret,
+    assert_whole_journal, events, eventually, eventually_async, exchange, issued, jwks, secret,
     verify, verify_all, verify_with,
 };
 
@@ -243,7 +243,8 @@ async fn a_restart_keeps_keys_tokens_chain_and_lineage() {
         assert_eq!(last_type(state.path()), "dev.grantd.daemon.stopped.v1");
     }
     let recorded = assert_whole_journal(state.path());
-    let begun = |event: &&serde_json::Value| event["type"] == "dev.grantd.daemon.lineage_started.v1";
+    let begun =
+        |event: &&serde_json::Value| event["type"] == "dev.grantd.daemon.lineage_started.v1";
     assert_eq!(recorded.iter().filter(begun).count(), 1);
 }
 

@@ -105,10 +105,7 @@ impl Https {
             Protocol::Http2 => vec![b"h2".to_vec()],
         };
         let socket = TcpSocket::new_v4()?;
-        socket.bind(SocketAddr::new(
-            self.from.unwrap_or_else(new_neighbour),
-            0,
-        ))?;
+        socket.bind(SocketAddr::new(self.from.unwrap_or_else(new_neighbour), 0))?;
         let stream = socket.connect(self.address).await?;
         let connector = TlsConnector::from(Arc::new(config));
         connector.connect(self.name.clone(), stream).await

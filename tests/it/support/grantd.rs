@@ -139,7 +139,7 @@ impl Grantd {
         (head.starts_with("HTTP/1.1 200 "), said)
     }
 
-    /// The value of a metric without labels.
+    /// The value of a metric, named with its labels.
     pub fn metric(&self, name: &str) -> f64 {
         let text = self.monitor("/metrics");
         let value = text

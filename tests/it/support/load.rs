@@ -188,7 +188,9 @@ impl Caller {
                 // The connection was closed before the request was sent.
                 Ok(Err(error)) if error.is_canceled() => return false,
                 Ok(Err(error)) => {
-                    received.broken.push(format!("{:?}: {error:?}", self.protocol));
+                    received
+                        .broken
+                        .push(format!("{:?}: {error:?}", self.protocol));
                     return false;
                 }
                 Err(_) => {

@@ -67,7 +67,10 @@ impl Tmpfs {
 impl Drop for Tmpfs {
     fn drop(&mut self) {
         // Lazily: a test that fails may leave a daemon that is being killed.
-        let _gone = Command::new("umount").arg("-l").arg(self.at.path()).status();
+        let _gone = Command::new("umount")
+            .arg("-l")
+            .arg(self.at.path())
+            .status();
     }
 }
 

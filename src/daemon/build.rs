@@ -89,12 +89,13 @@ pub fn build(plan: Plan, runtime: &Handle) -> Result<Built, StartError> {
     let _context = runtime.enter();
     let (tasks, ended) = Tasks::new(runtime.clone());
     let tls = listener::load_tls(&settings.certificate, &settings.certificate_key)?;
+    // Before the ports: a second daemon with the same settings is told of the first, not of a port.
+    let state = StateDir::open(&settings.state)?;
     let public = match bound {
         Some(bound) => bound,
         None => listener::bind(settings.listen)?,
     };
     let monitor = listener::bind(settings.metrics_listen)?;
-    let state = StateDir::open(&settings.state)?;
     let store = Arc::new(Store::open(&state.db(), OnCorruption::Refuse)?);
     let keeper = open_keys(&settings, &store, clock)?;
     let mark = StoredMark(Arc::clone(&store)).load();

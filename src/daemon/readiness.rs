@@ -48,7 +48,7 @@ pub(super) fn judge(
         reasons.push("the disk is full: nothing can be recorded".to_owned());
     }
     match journal.fill {
-        Some(fill) if fill >= 1.0 => reasons.push("the journal is full".to_owned()),
+        _ if journal.full => reasons.push("the journal is full".to_owned()),
         Some(fill) if fill >= FILL_ALARM => {
             degraded.push(format!("the journal is {:.0} % full", fill * 100.0));
         }

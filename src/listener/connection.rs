@@ -2,13 +2,15 @@
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -28,6 +30,11 @@ const MAX_RESET_STREAMS: usize = 20;
 
 /// Smallest read buffer that hyper takes.
 const MIN_HEADER_BYTES: usize = 8192;
+
+/// How long a kept-alive HTTP/1.1 connection is still served when the daemon stops. To close one at once
+/// would reset a request that is on its way; its answer says `Connection: close` instead. A round trip
+/// around the world.
+const LAST_REQUEST: Duration = Duration::from_millis(250);
 
 /// What a listener counts.
 #[derive(Debug, Default)]
@@ -95,7 +102,7 @@ pub(super) async fn drive<A: Answering>(
                 async move { service.answer(request, peer).await }
             }),
         );
-    until_drained(connection, remote, limits, draining).await;
+    until_drained(pin!(connection), remote, limits, draining).await;
 }
 
 /// Serves a connection with HTTP/1.1.
@@ -107,6 +114,7 @@ pub(super) async fn drive_http1<A: Answering>(
     draining: CancellationToken,
 ) {
     let peer = remote.ip().to_canonical();
+    let closing = AtomicBool::new(false);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_time)
@@ -114,29 +122,45 @@ pub(super) async fn drive_http1<A: Answering>(
         .max_headers(limits.header_fields)
         .serve_connection(
             TokioIo::new(stream),
-            service_fn(|request| service.answer(request, peer)),
+            service_fn(|request| async {
+                let mut response = service.answer(request, peer).await?;
+                if closing.load(Ordering::Relaxed) {
+                    let close = HeaderValue::from_static("close");
+                    response.headers_mut().insert(CONNECTION, close);
+                }
+                Ok::<_, Infallible>(response)
+            }),
         );
-    until_drained(connection, remote, limits, draining).await;
+    let mut connection = pin!(connection);
+    tokio::select! {
+        ended = connection.as_mut() => return note_end(remote, ended),
+        () = draining.cancelled() => closing.store(true, Ordering::Relaxed),
+    }
+    match tokio::time::timeout(LAST_REQUEST, connection.as_mut()).await {
+        Ok(ended) => note_end(remote, ended),
+        Err(_) => until_drained(connection, remote, limits, draining).await,
+    }
 }
 
 /// Drives a connection; once the daemon stops, it may finish what it has begun, within a limit.
 async fn until_drained<E: std::fmt::Display>(
-    connection: impl GracefulConnection<Error = E>,
+    mut connection: Pin<&mut impl GracefulConnection<Error = E>>,
     remote: SocketAddr,
     limits: ConnectionLimits,
     draining: CancellationToken,
 ) {
-    let mut connection = pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => Ok(ended),
-        () = draining.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            tokio::time::timeout(limits.drain_time, connection).await
-        }
-    };
-    match ended {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => debug!(%remote, %error, "connection ended"),
+    tokio::select! {
+        ended = connection.as_mut() => return note_end(remote, ended),
+        () = draining.cancelled() => connection.as_mut().graceful_shutdown(),
+    }
+    match tokio::time::timeout(limits.drain_time, connection).await {
+        Ok(ended) => note_end(remote, ended),
         Err(_) => debug!(%remote, "connection was not drained in time"),
+    }
+}
+
+fn note_end<E: std::fmt::Display>(remote: SocketAddr, ended: Result<(), E>) {
+    if let Err(error) = ended {
+        debug!(%remote, %error, "connection ended");
     }
 }

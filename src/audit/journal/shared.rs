@@ -28,6 +28,10 @@ const UNPROVEN_PART: u64 = 5;
 /// The free space of the file system that tokens leave is at most this part of its size.
 const FREE_PART: u64 = 16;
 
+/// Room below which the journal is shown as full: more than the event of any token, whose fields from
+/// outside are cut at 128 bytes. Admission itself looks at each event's own length.
+const TOKEN_ROOM: u64 = 4 * 1024;
+
 /// The next segment's file, once it is made.
 pub(super) type Prepared = Box<dyn Appendable>;
 
@@ -295,6 +299,8 @@ impl Shared {
             unshipped_bytes: if self.settings.stream { used } else { 0 },
             unshipped_age,
             fill: limit.map(|limit| ratio(used, limit - limit / RESERVE_PART).max(by_age)),
+            full: room.is_some_and(|room| room < TOKEN_ROOM)
+                || self.gate.aged.load(Ordering::Relaxed),
             time_to_full: room
                 .and_then(|room| room.saturating_mul(1000).checked_div(rate))
                 .map(Duration::from_secs),

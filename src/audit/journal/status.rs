@@ -32,6 +32,8 @@ pub struct JournalStatus {
     /// How full the bound is at which tokens are refused, in bytes or in age, whichever is more: 1 is
     /// full, and `None` where nothing is refused because the oldest is dropped.
     pub fill: Option<f64>,
+    /// Whether the next token finds no room, or may find none.
+    pub full: bool,
     /// When it is full at the rate of the last minute; `None` when it does not fill.
     pub time_to_full: Option<Duration>,
     /// How full `keep` is, in bytes.

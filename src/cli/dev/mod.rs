@@ -24,6 +24,7 @@ use crate::listener::{self, Bound};
 use crate::registry::check::Rules;
 use crate::registry::publish::{Publisher, Update};
 use crate::settings::{self, Settings, SettingsError};
+use crate::store::StateDir;
 use crate::telemetry;
 use certificate::CertificateError;
 
@@ -171,6 +172,8 @@ fn prepare(args: &Args, demo: Demo) -> Result<Prepared, DevError> {
         (None, None) => PathBuf::from("."),
     };
     make_private(&state)?;
+    // Nothing in it is written while another daemon works on it; `daemon::run` locks it again.
+    let locked = StateDir::open(&state).map_err(StartError::from)?;
     let bound = listener::bind(args.listen)?;
     let tls = certificate::in_directory(&state)?;
     let text = config(args, &state, bound.address.port(), &tls)?;
@@ -182,7 +185,7 @@ fn prepare(args: &Args, demo: Demo) -> Result<Prepared, DevError> {
     let mut settings = settings::load(&path)?;
     settings.registry.extra = Some(demo.source());
     telemetry::start_logs(&settings.log)?;
-    keys::first(&settings)?;
+    keys::first(&settings, locked.has_served())?;
     Ok(Prepared {
         settings,
         bound,

@@ -89,6 +89,11 @@ impl Https {
 
     /// A TLS connection with this ALPN protocol.
     pub async fn connect(&self, protocol: Protocol) -> TlsStream<TcpStream> {
+        self.try_connect(protocol).await.unwrap()
+    }
+
+    /// The same, of a server that may be gone.
+    pub async fn try_connect(&self, protocol: Protocol) -> std::io::Result<TlsStream<TcpStream>> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut config = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -99,13 +104,11 @@ impl Https {
             Protocol::Http1 => vec![b"http/1.1".to_vec()],
             Protocol::Http2 => vec![b"h2".to_vec()],
         };
-        let socket = TcpSocket::new_v4().unwrap();
-        socket
-            .bind(SocketAddr::new(self.from.unwrap_or_else(new_neighbour), 0))
-            .unwrap();
-        let stream = socket.connect(self.address).await.unwrap();
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::new(self.from.unwrap_or_else(new_neighbour), 0))?;
+        let stream = socket.connect(self.address).await?;
         let connector = TlsConnector::from(Arc::new(config));
-        connector.connect(self.name.clone(), stream).await.unwrap()
+        connector.connect(self.name.clone(), stream).await
     }
 
     /// Sends one request on a connection of its own.
@@ -449,7 +452,7 @@ fn keeps_the_rules(answer: &Answer, is_head: bool) {
     }
 }
 
-fn encode(form: &[(String, String)]) -> String {
+pub(super) fn encode(form: &[(String, String)]) -> String {
     form.iter()
         .map(|(name, value)| format!("{}={}", escape(name), escape(value)))
         .collect::<Vec<_>>()

@@ -1,7 +1,7 @@
 //! The daemon under test: the real binary, in a folder of its own, on ports that the system picks.
 
 use std::ffi::OsString;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -125,6 +125,41 @@ impl Grantd {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
+    /// Waits until it has ended by itself, or by a signal that was sent.
+    pub fn ended(&mut self, within: Duration) -> ExitStatus {
+        let child = &mut self.child;
+        eventually("the daemon ends", within, || child.try_wait().unwrap())
+    }
+
+    /// Whether it is ready, and what it says of it.
+    pub fn readyz(&self) -> (bool, serde_json::Value) {
+        let text = self.monitor("/readyz");
+        let (head, body) = text.split_once("\r\n\r\n").expect("an HTTP answer");
+        let said = serde_json::from_str(body).expect("readiness is JSON");
+        (head.starts_with("HTTP/1.1 200 "), said)
+    }
+
+    /// The value of a metric, named with its labels.
+    pub fn metric(&self, name: &str) -> f64 {
+        let text = self.monitor("/metrics");
+        let value = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let value = value.unwrap_or_else(|| panic!("no metric {name}: {text}"));
+        value.trim().parse().expect("a metric is a number")
+    }
+
+    /// Gets a document of the second listener, head and body.
+    fn monitor(&self, path: &str) -> String {
+        let mut stream = std::net::TcpStream::connect(self.metrics()).unwrap();
+        stream.set_read_timeout(Some(START)).unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: monitor\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
     /// Kills it, as a power cut would.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
@@ -207,6 +242,20 @@ impl Dev {
     pub fn refuse(self) -> Output {
         let folder = TempDir::new().unwrap();
         refusal(&mut self.command(folder.path()))
+    }
+
+    /// Starts it and kills it after this time, ready or not.
+    pub fn kill_after(self, time: Duration) {
+        let folder = TempDir::new().unwrap();
+        let mut command = self.command(folder.path());
+        let mut child = command
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(time);
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     fn command(&self, folder: &Path) -> Command {

@@ -5,10 +5,13 @@ mod audit;
 mod client;
 mod fault;
 mod grantd;
+mod load;
 mod nats;
+mod oracle;
 mod registry;
 mod serve;
 pub mod ship;
+mod tmpfs;
 mod token;
 mod wait;
 
@@ -16,9 +19,12 @@ pub use audit::{events, events_of};
 pub use client::{Answer, Ask, Https, Protocol, exchange};
 pub use fault::Proxy;
 pub use grantd::{Grantd, shared};
+pub use load::{Load, Received};
 pub use nats::NatsServer;
+pub use oracle::{Seed, assert_recorded, assert_whole_journal, issued, jwks, verify_all};
 pub use registry::{BILLING, FLEET, PLAIN, Registry, secret};
-pub use token::{verify, verify_with};
+pub use tmpfs::Tmpfs;
+pub use token::{Token, verify, verify_with};
 pub use wait::{eventually, eventually_async};
 
 use std::path::PathBuf;

@@ -1,6 +1,6 @@
 //! `grantd serve` with settings of the test's own.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
@@ -15,6 +15,8 @@ pub struct Serve {
     issuer: String,
     settings: String,
     change: Vec<fn(&Path)>,
+    state: Option<PathBuf>,
+    listen: [String; 2],
 }
 
 impl Grantd {
@@ -25,6 +27,8 @@ impl Grantd {
             issuer: "https://auth.test".to_owned(),
             settings: String::new(),
             change: Vec::new(),
+            state: None,
+            listen: ["127.0.0.1:0".to_owned(), "127.0.0.1:0".to_owned()],
         }
     }
 }
@@ -40,6 +44,18 @@ impl Serve {
     /// Another issuer.
     pub fn issuer(mut self, issuer: &str) -> Self {
         self.issuer = issuer.to_owned();
+        self
+    }
+
+    /// A state folder that outlives the daemon; keys and certificate are made where it has none.
+    pub fn state(mut self, folder: &Path) -> Self {
+        self.state = Some(folder.to_owned());
+        self
+    }
+
+    /// Other addresses for tokens and for metrics.
+    pub fn listen(mut self, address: &str, metrics: &str) -> Self {
+        self.listen = [address.to_owned(), metrics.to_owned()];
         self
     }
 
@@ -88,7 +104,7 @@ impl Serve {
     }
 
     fn ready(&self, folder: &Path, pid: u32, listening: &Value) -> Ready {
-        let state = folder.join("state");
+        let state = self.state_in(folder);
         Ready {
             issuer: self.issuer.clone(),
             token_endpoint: format!("{}/oauth2/token", self.issuer),
@@ -105,9 +121,15 @@ impl Serve {
         }
     }
 
+    fn state_in(&self, folder: &Path) -> PathBuf {
+        self.state.clone().unwrap_or_else(|| folder.join("state"))
+    }
+
     fn command(&self, folder: &Path) -> Command {
-        let state = folder.join("state");
-        make_state(&state);
+        let state = self.state_in(folder);
+        if !state.join("keys").exists() {
+            make_state(&state);
+        }
         for change in &self.change {
             change(&state);
         }
@@ -117,11 +139,13 @@ impl Serve {
         let config = folder.join("grantd.toml");
         let text = format!(
             "issuer = {:?}\ninstance = \"dev\"\n\
-             listen.address = \"127.0.0.1:0\"\nlisten.metrics_address = \"127.0.0.1:0\"\n\
+             listen.address = {:?}\nlisten.metrics_address = {:?}\n\
              tls.certificate = {:?}\ntls.key = {:?}\nregistry.dir = {registry:?}\nstate.dir = {state:?}\n\
              keys.algorithms = [\"ES256\", \"ES384\", \"EdDSA\", \"RS256\", \"PS256\"]\n\
              log.format = \"json\"\n{}",
             self.issuer,
+            self.listen[0],
+            self.listen[1],
             state.join("certificate.pem"),
             state.join("key.pem"),
             self.settings

@@ -148,3 +148,6 @@ impl Settings {
         &self.keys.algorithms
     }
 }
+
+#[cfg(test)]
+mod tests;

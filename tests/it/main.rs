@@ -12,13 +12,17 @@
 mod support;
 
 mod audit_cli;
+mod audit_live;
 mod bad_input;
+mod cli;
 mod client_credentials;
 mod dev;
 mod discovery;
 mod harness;
 mod interop;
+mod key_rotation;
 mod limits;
+mod registry_reload;
 mod settings;
 mod ship_login;
 mod ship_protocol;

@@ -3,8 +3,11 @@
 
 mod audit;
 mod client;
+mod deployment;
 mod fault;
+mod git;
 mod grantd;
+mod load;
 mod nats;
 mod registry;
 mod serve;
@@ -12,10 +15,13 @@ pub mod ship;
 mod token;
 mod wait;
 
-pub use audit::{events, events_of};
+pub use audit::{events, events_of, python};
 pub use client::{Answer, Ask, Https, Protocol, exchange};
+pub use deployment::{Deployment, failed, grantd, said};
 pub use fault::Proxy;
+pub use git::WorkTree;
 pub use grantd::{Grantd, shared};
+pub use load::Load;
 pub use nats::NatsServer;
 pub use registry::{BILLING, FLEET, PLAIN, Registry, secret};
 pub use token::{verify, verify_with};

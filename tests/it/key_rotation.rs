@@ -16,7 +16,7 @@ use crate::support::{
 /// Longest until the second in which the daemon looks after its keys has come.
 const SOON: Duration = Duration::from_secs(10);
 
-/// The company with a resource for each algorithm, all for one client.
+/// Every algorithm that signs.
 const ALGORITHMS: [&str; 5] = ["ES256", "EdDSA", "RS256", "PS256", "ES384"];
 
 /// The keys of `keys list --format json`.

@@ -315,10 +315,6 @@ async fn keys_that_cannot_be_trusted_are_refused_with_advice() {
                 "case {number}: no {word:?} in: {words}"
             );
         }
-        assert!(
-            words.contains(keys.to_str().unwrap()),
-            "case {number}: {words}"
-        );
         assert!(!words.contains("BEGIN"), "case {number}: {words}");
     }
     fs::remove_dir_all(&keys).ok();

@@ -30,7 +30,12 @@ created = 2026-01-01
 "#;
 
 /// A problem in line 2.
-const BAD: &str = "[client.x]\nnmae = \"a typing error\"\n";
+const BAD: &str = r#"[client.x]
+nmae = "a typing error"
+
+[client.x.grants]
+billing = ["invoice:read"]
+"#;
 
 fn put(grantd: &Grantd, path: &str, text: &str) {
     Registry::empty().file(path, text).write(&grantd.registry());

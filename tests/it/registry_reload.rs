@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::support::{
     Answer, Ask, BILLING, Deployment, Grantd, Load, Registry, WorkTree, events, eventually,
-    eventually_async, grantd, said,
+    eventually_async, grantd, long_or, said,
 };
 
 /// Longest from the last write to the first token, where the file system sends events: a second by
@@ -267,7 +267,7 @@ async fn a_checkout_in_a_loop_under_load_never_mixes_two_commits() {
     let grantd = Arc::new(deployment.serve());
     let ask = |client: &'static str| move |ask: Ask| ask.of(client).resource(BILLING);
     let load = Load::of(&grantd, [ask("widens"), ask("shortens"), ask("reader")]);
-    for round in 0..12 {
+    for round in 0..long_or(200, 12) {
         let commit = &commits[(round + 1) % 2];
         tree.checkout(&commit.id);
         // Each third checkout is followed by the next one at once.

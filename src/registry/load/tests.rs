@@ -1,6 +1,11 @@
 //! Folders as they really come: links, FIFOs, half-written files. Touches: fs, process.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};

@@ -82,19 +82,27 @@ fn convert_wait(wait_for: Option<&str>, stream: bool, problems: &mut Problems<'_
     }
 }
 
-/// Where a rate is set, a minute's worth of it may come at once.
+/// The burst grows and shrinks with its rate, so that a rate that is set to its default changes nothing.
 fn convert_refusals(refusals: &file::Refusals, default: BudgetSettings) -> BudgetSettings {
     let file::Refusals {
         per_minute,
         per_prefix_per_minute,
     } = refusals;
+    let in_all = per_minute.unwrap_or(default.total_per_minute);
+    let of_prefix = per_prefix_per_minute.unwrap_or(default.prefix_per_minute);
     BudgetSettings {
-        prefix_burst: per_prefix_per_minute.unwrap_or(default.prefix_burst),
-        prefix_per_minute: per_prefix_per_minute.unwrap_or(default.prefix_per_minute),
-        total_burst: per_minute.unwrap_or(default.total_burst),
-        total_per_minute: per_minute.unwrap_or(default.total_per_minute),
+        prefix_burst: scaled(default.prefix_burst, of_prefix, default.prefix_per_minute),
+        prefix_per_minute: of_prefix,
+        total_burst: scaled(default.total_burst, in_all, default.total_per_minute),
+        total_per_minute: in_all,
         max_prefixes: default.max_prefixes,
     }
+}
+
+/// `burst` as it is at `usual`, for another rate.
+fn scaled(burst: u32, rate: u32, usual: u32) -> u32 {
+    let scaled = u64::from(burst) * u64::from(rate) / u64::from(usual.max(1));
+    u32::try_from(scaled).unwrap_or(u32::MAX)
 }
 
 fn convert_nats(

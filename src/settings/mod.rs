@@ -164,3 +164,6 @@ impl Settings {
         &self.keys.algorithms
     }
 }
+
+#[cfg(test)]
+mod tests;

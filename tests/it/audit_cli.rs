@@ -1,14 +1,14 @@
 //! `grantd audit`: the same events from the files, a live daemon and a stream; findings where there are.
 
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use grantd::admin::{AdminPorts, SOCKET, bind, serve};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::ship::{Marks, Shipper, ship_settings};
-use crate::support::{NatsServer, repository, tool};
+use crate::support::{NatsServer, python, repository};
 
 fn audit(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_grantd"))
@@ -22,26 +22,6 @@ fn text(output: &Output) -> String {
     let words = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{words}");
     String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-/// Runs a program of tests/interop with this on its standard input.
-fn python(script: &str, args: &[&str], input: &[u8]) -> Output {
-    let mut child = Command::new(tool("venv/bin/python"))
-        .arg(repository("tests/interop").join(script))
-        .args(args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut pipe = child.stdin.take().unwrap();
-    let input = input.to_owned();
-    let writing = std::thread::spawn(move || {
-        let _early_end = std::io::Write::write_all(&mut pipe, &input);
-    });
-    let output = child.wait_with_output().unwrap();
-    writing.join().unwrap();
-    output
 }
 
 #[tokio::test(flavor = "multi_thread")]

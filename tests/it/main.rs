@@ -12,7 +12,9 @@
 mod support;
 
 mod audit_cli;
+mod audit_live;
 mod bad_input;
+mod cli;
 mod client_credentials;
 mod crash;
 mod dev;
@@ -20,8 +22,10 @@ mod discovery;
 mod disk;
 mod harness;
 mod interop;
+mod key_rotation;
 mod lifecycle;
 mod limits;
+mod registry_reload;
 mod settings;
 mod ship_login;
 mod ship_protocol;

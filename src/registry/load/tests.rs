@@ -1,6 +1,11 @@
 //! Folders as they really come: links, FIFOs, half-written files. Touches: fs, process.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -278,19 +283,51 @@ fn a_change_that_the_times_hide_is_seen() {
     assert_eq!(loaded.sources.first().unwrap().text(), "# 2");
 }
 
+fn git(work: &Path, args: &[&str]) -> String {
+    let done = std::process::Command::new("git")
+        .args(["-c", "user.name=t", "-c", "user.email=t@example.com"])
+        .args(args)
+        .current_dir(work)
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{done:?}");
+    String::from_utf8(done.stdout).unwrap().trim().to_owned()
+}
+
+#[test]
+fn a_checkout_whose_head_has_not_moved_yet_is_waited_for() {
+    let work = tempfile::tempdir().unwrap();
+    let git = |args: &[&str]| git(work.path(), args);
+    git(&["init", "-q"]);
+    let mut commits = Vec::new();
+    for text in ["# one", "# two"] {
+        write(work.path(), "a.toml", text);
+        git(&["add", "-A"]);
+        git(&["commit", "-q", "-m", "next"]);
+        commits.push(git(&["rev-parse", "HEAD"]));
+    }
+    git(&["checkout", "-q", "--detach", &commits[0]]);
+    let mut loader = loader(work.path());
+    let commit = |loaded: Loaded| loaded.commit.unwrap().as_str().to_owned();
+    assert_eq!(commit(loader.load().unwrap()), commits[0]);
+    git(&["checkout", "-q", "--detach", &commits[1]]);
+    // As it is for a moment: the files and the index are new, and the lock is gone.
+    write(work.path(), ".git/HEAD", &format!("{}\n", commits[0]));
+    let index = fs::File::options()
+        .append(true)
+        .open(work.path().join(".git/index"));
+    // Setting any time says, by another time of the file, that it was changed now.
+    let old = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000);
+    index.unwrap().set_modified(old).unwrap();
+    assert!(matches!(loader.look(true), Look::Unsettled));
+    write(work.path(), ".git/HEAD", &format!("{}\n", commits[1]));
+    assert_eq!(commit(loader.load().unwrap()), commits[1]);
+}
+
 #[test]
 fn git_says_which_commit_and_when_to_wait() {
     let work = tempfile::tempdir().unwrap();
-    let git = |args: &[&str]| {
-        let done = std::process::Command::new("git")
-            .args(["-c", "user.name=t", "-c", "user.email=t@example.com"])
-            .args(args)
-            .current_dir(work.path())
-            .output()
-            .unwrap();
-        assert!(done.status.success(), "{done:?}");
-        String::from_utf8(done.stdout).unwrap().trim().to_owned()
-    };
+    let git = |args: &[&str]| git(work.path(), args);
     git(&["init", "-q"]);
     let root = work.path().join("registry.d");
     write(&root, "a.toml", "");

@@ -1,11 +1,12 @@
 //! What the daemon has recorded: the lines of its journal.
 
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Answer, Grantd, eventually};
+use super::{Answer, Grantd, eventually, repository, tool};
 
 /// Longest until a refusal's event is on disk: its answer does not wait for it.
 const RECORDED: Duration = Duration::from_secs(5);
@@ -38,6 +39,26 @@ pub fn events_of(grantd: &Grantd, answer: &Answer) -> Vec<Value> {
             .collect();
         (!found.is_empty()).then_some(found)
     })
+}
+
+/// Runs a program of tests/interop with this on its standard input.
+pub fn python(script: &str, args: &[&str], input: &[u8]) -> Output {
+    let mut child = Command::new(tool("venv/bin/python"))
+        .arg(repository("tests/interop").join(script))
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut pipe = child.stdin.take().unwrap();
+    let input = input.to_owned();
+    let writing = std::thread::spawn(move || {
+        let _early_end = std::io::Write::write_all(&mut pipe, &input);
+    });
+    let output = child.wait_with_output().unwrap();
+    writing.join().unwrap();
+    output
 }
 
 fn segments_below(folder: &Path, segments: &mut Vec<PathBuf>) {

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex, Weak, mpsc};
@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
+use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{Ask, Https, Registry, eventually};
+use super::{Ask, Deployment, Https, Registry, eventually};
 
 /// Longest start: keys of every algorithm, RSA's among them, on a busy machine.
 pub(super) const START: Duration = Duration::from_secs(30);
@@ -57,7 +58,9 @@ pub struct Grantd {
     pub line: String,
     pub(super) https: Https,
     pub(super) log: PathBuf,
-    pub(super) folder: TempDir,
+    pub(super) _folder: TempDir,
+    /// The deployment that goes with it.
+    pub(super) _deployment: Option<Deployment>,
 }
 
 /// The daemon that tests share which only ask it for things. It is started by the first test that
@@ -98,7 +101,43 @@ impl Grantd {
 
     /// The registry folder, to be changed.
     pub fn registry(&self) -> PathBuf {
-        self.folder.path().join("registry.d")
+        self.ready.registry.clone()
+    }
+
+    /// What the second listener answers: status and body.
+    pub fn monitor(&self, path: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(self.metrics()).unwrap();
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a whole answer");
+        let status = head.split(' ').nth(1).expect("a status line");
+        (status.parse().unwrap(), body.to_owned())
+    }
+
+    /// The body of `/readyz`.
+    pub fn readyz(&self) -> Value {
+        serde_json::from_str(&self.monitor("/readyz").1).unwrap()
+    }
+
+    /// The value of a metric without labels.
+    pub fn metric(&self, name: &str) -> f64 {
+        let page = self.monitor("/metrics").1;
+        let line = page
+            .lines()
+            .find(|line| line.split(' ').next() == Some(name));
+        let line = line.unwrap_or_else(|| panic!("no {name} in {page}"));
+        line.split(' ').nth(1).unwrap().parse().unwrap()
+    }
+
+    /// The lines of a JSON log.
+    pub fn log_lines(&self) -> Vec<Value> {
+        let log = self.log();
+        log.lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect()
     }
 
     /// What the daemon has logged so far.
@@ -234,7 +273,8 @@ impl Dev {
             line,
             https,
             log,
-            folder,
+            _folder: folder,
+            _deployment: None,
         }
     }
 

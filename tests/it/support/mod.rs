@@ -3,7 +3,9 @@
 
 mod audit;
 mod client;
+mod deployment;
 mod fault;
+mod git;
 mod grantd;
 mod load;
 mod nats;
@@ -11,18 +13,22 @@ mod oracle;
 mod registry;
 mod serve;
 pub mod ship;
+mod steady;
 mod tmpfs;
 mod token;
 mod wait;
 
-pub use audit::{events, events_of};
+pub use audit::{events, events_of, python};
 pub use client::{Answer, Ask, Https, Protocol, exchange};
+pub use deployment::{Deployment, failed, grantd, said};
 pub use fault::Proxy;
+pub use git::WorkTree;
 pub use grantd::{Grantd, shared};
 pub use load::{Load, Received};
 pub use nats::NatsServer;
 pub use oracle::{Seed, assert_recorded, assert_whole_journal, issued, jwks, verify_all};
 pub use registry::{BILLING, FLEET, PLAIN, Registry, secret};
+pub use steady::Steady;
 pub use tmpfs::Tmpfs;
 pub use token::{Token, verify, verify_with};
 pub use wait::{eventually, eventually_async};

@@ -68,33 +68,15 @@ impl Serve {
     /// Starts it and waits until it is ready.
     pub fn start(self) -> Grantd {
         let folder = TempDir::new().unwrap();
-        let log = folder.path().join("log");
-        let mut child = self
-            .command(folder.path())
-            .stdout(Stdio::null())
-            .stderr(std::fs::File::create(&log).unwrap())
-            .spawn()
-            .unwrap();
-        let listening = eventually("the daemon is ready", START, || {
-            if let Some(status) = child.try_wait().unwrap() {
-                show_log(&log);
-                panic!("it ended with {status}");
-            }
-            listening(&log)
-        });
-        let ready = self.ready(folder.path(), child.id(), &listening);
-        let https = Https::new(
-            &ready.ca_file,
-            &format!("https://localhost:{}", port(&listening, "address")),
-        );
-        Grantd {
-            child,
-            ready,
-            line: String::new(),
-            https,
-            log,
-            folder,
-        }
+        let mut command = self.command(folder.path());
+        let state = folder.path().join("state");
+        let place = Place {
+            issuer: self.issuer,
+            registry: folder.path().join("registry.d"),
+            ca_file: state.join("ca.pem"),
+            state,
+        };
+        run(&mut command, folder, place)
     }
 
     /// Starts what must refuse to start, and returns what it said.
@@ -159,6 +141,59 @@ impl Serve {
             .current_dir(folder)
             .stdin(Stdio::null());
         command
+    }
+}
+
+/// Where a daemon's files are, and who it is.
+pub(super) struct Place {
+    pub(super) issuer: String,
+    pub(super) registry: PathBuf,
+    pub(super) state: PathBuf,
+    pub(super) ca_file: PathBuf,
+}
+
+/// Runs `grantd serve` with JSON logs, and waits until it is ready. `folder` lives as long as it does.
+pub(super) fn run(command: &mut Command, folder: TempDir, place: Place) -> Grantd {
+    let log = folder.path().join("log");
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(std::fs::File::create(&log).unwrap())
+        .spawn()
+        .unwrap();
+    let listening = eventually("the daemon is ready", START, || {
+        if let Some(status) = child.try_wait().unwrap() {
+            show_log(&log);
+            panic!("it ended with {status}");
+        }
+        listening(&log)
+    });
+    let https = Https::new(
+        &place.ca_file,
+        &format!("https://localhost:{}", port(&listening, "address")),
+    );
+    let ready = Ready {
+        token_endpoint: format!("{}/oauth2/token", place.issuer),
+        jwks_uri: format!("{}/oauth2/jwks", place.issuer),
+        issuer: place.issuer,
+        ca_file: place.ca_file,
+        client_id: String::new(),
+        client_secret: String::new(),
+        resource: String::new(),
+        scopes: Vec::new(),
+        metrics: format!("127.0.0.1:{}", port(&listening, "metrics")),
+        registry: place.registry,
+        state: place.state,
+        pid: child.id(),
+    };
+    Grantd {
+        child,
+        ready,
+        line: String::new(),
+        https,
+        log,
+        _folder: folder,
+        _deployment: None,
     }
 }
 

@@ -1,0 +1,77 @@
+//! The settings file that `grantd init` writes says what it does. Pure.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::path::Path;
+
+use super::{Settings, check, file};
+
+/// As `grantd init` writes it, with its places filled in.
+fn template() -> String {
+    include_str!("../cli/init/grantd.toml")
+        .replace("@ISSUER@", "https://auth.example.com")
+        .replace("@INSTANCE@", "auth-1")
+        .replace("@LISTEN@", "0.0.0.0:8443")
+        .replace("@CERTIFICATE@", "tls/certificate.pem")
+        .replace("@KEY@", "tls/key.pem")
+        .replace("@REGISTRY@", "registry.d")
+        .replace("@STATE@", "state")
+        .replace("@ALGORITHMS@", "\"ES256\"")
+}
+
+/// On a machine with as many processors as the template says workers.
+fn settings(text: &str) -> Settings {
+    let file: file::File = toml::from_str(text).unwrap();
+    check::check(file, Path::new("/etc/grantd"), 2).unwrap()
+}
+
+/// Takes the `# ` off each setting that is commented out and has a default. `[audit.nats]` has none, and
+/// neither has a sealing key.
+fn uncommented(text: &str) -> (String, usize) {
+    let mut count = 0;
+    let mut in_nats = false;
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        in_nats = line == "# [audit.nats]" || (in_nats && !line.starts_with('['));
+        let bare = line.strip_prefix("# ").filter(|bare| is_setting(bare));
+        let chosen = bare.filter(|bare| !in_nats && !bare.starts_with("sealing_key_file"));
+        count += usize::from(chosen.is_some());
+        lines.push(chosen.unwrap_or(line));
+    }
+    (lines.join("\n"), count)
+}
+
+fn is_setting(line: &str) -> bool {
+    let name = line.split_once(" = ").map(|(name, _)| name);
+    name.is_some_and(|name| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+}
+
+#[test]
+fn what_is_commented_out_in_the_template_is_the_default() {
+    let bare = template();
+    let (whole, count) = uncommented(&bare);
+    assert!(count > 25, "{count} settings: {whole}");
+    let (bare, whole) = (settings(&bare), settings(&whole));
+    assert_eq!(format!("{bare:#?}"), format!("{whole:#?}"));
+}
+
+#[test]
+fn each_setting_that_is_known_is_in_the_template() {
+    let template = template();
+    let known = include_str!("file.rs");
+    let fields = known.lines().filter_map(|line| {
+        let rest = line.trim().strip_prefix("pub(super) ")?;
+        rest.split_once(": ").map(|(name, _)| name)
+    });
+    let mut count = 0;
+    for field in fields {
+        let there = template.lines().any(|line| {
+            let line = line.trim_start_matches("# ");
+            line.starts_with(&format!("{field} = ")) || line == format!("[{field}]")
+        }) || template.contains(&format!("[audit.{field}]"))
+            || template.contains(&format!("{{ {field} = "))
+            || template.contains(&format!(", {field} = "));
+        assert!(there, "{field} is not in the template");
+        count += 1;
+    }
+    assert!(count > 50, "{count} fields");
+}

@@ -1,0 +1,51 @@
+//! A git work tree, by the real git.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A work tree.
+pub struct WorkTree {
+    folder: PathBuf,
+}
+
+impl WorkTree {
+    /// A new one, of this folder.
+    pub fn new(folder: &Path) -> Self {
+        let tree = Self {
+            folder: folder.to_owned(),
+        };
+        tree.git(&["init", "--quiet", "--initial-branch", "main"]);
+        tree
+    }
+
+    /// Commits all that is there; the commit's id.
+    pub fn commit(&self, message: &str) -> String {
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "--quiet", "--message", message]);
+        self.git(&["rev-parse", "HEAD"])
+    }
+
+    /// Makes the folder what this commit says.
+    pub fn checkout(&self, commit: &str) {
+        self.git(&["checkout", "--quiet", "--force", "--detach", commit]);
+    }
+
+    fn git(&self, arguments: &[&str]) -> String {
+        let output = Command::new("git")
+            .current_dir(&self.folder)
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_CONFIG_SYSTEM", "/dev/null")
+            .args([
+                "-c",
+                "user.name=Jo Operator",
+                "-c",
+                "user.email=jo@example.com",
+            ])
+            .args(arguments)
+            .output()
+            .unwrap();
+        let words = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "git {arguments:?}: {words}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+}

@@ -7,11 +7,10 @@ use tokio::net::UnixListener;
 use tokio::runtime::Handle;
 
 use super::Plan;
-use super::seams::StoredMark;
+use super::seams::read_mark;
 use crate::admin;
 use crate::audit::Journal;
 use crate::audit::journal::{OpenError, Opening};
-use crate::audit::ship::ShipMarks;
 use crate::clock::Clock;
 use crate::keys::custody::{Custody, CustodyError};
 use crate::keys::rotate::{Keeper, KeysError, OnMissing, Parts};
@@ -76,8 +75,7 @@ pub struct Built {
 /// Opens and binds everything. Blocks on the disk.
 ///
 /// # Errors
-/// [`StartError`] for the first thing that is not as it must be. Nothing was changed on disk then, but for
-/// what recovery moved aside.
+/// [`StartError`] for the first thing that is not as it must be. No event was recorded then.
 pub fn build(plan: Plan, runtime: &Handle) -> Result<Built, StartError> {
     let Plan {
         settings,
@@ -98,17 +96,19 @@ pub fn build(plan: Plan, runtime: &Handle) -> Result<Built, StartError> {
     let monitor = listener::bind(settings.metrics_listen)?;
     let store = Arc::new(Store::open(&state.db(), OnCorruption::Refuse)?);
     let keeper = open_keys(&settings, &store, clock)?;
-    let mark = StoredMark(Arc::clone(&store)).load();
+    if accept_lost_journal {
+        // The new journal's lines are other lines: what was confirmed says nothing of them.
+        store.set_ship_mark(&[])?;
+    }
+    let mark = read_mark(&store)?;
+    let admin = admin::bind(&state.admin_socket())?;
     let opening = Opening {
         issuer: settings.issuer.clone(),
         instance: settings.instance.clone(),
         version: env!("CARGO_PKG_VERSION"),
-        confirmed: mark
-            .filter(|_| !accept_lost_journal)
-            .map(|mark| mark.sequence),
+        confirmed: mark.map(|mark| mark.sequence),
     };
     let journal = Journal::open(&state.journal(), settings.journal, &opening, &tasks, clock)?;
-    let admin = admin::bind(&state.admin_socket())?;
     Ok(Built {
         settings,
         state,

@@ -1,6 +1,6 @@
 //! Builds everything, runs it, and stops it in the order of the data flow. Touches: fs, net, process.
 //!
-//! **Invariant:** nothing listens before the state is locked and recovered. A stop takes in nothing new,
+//! **Invariant:** nothing is answered before the state is locked and recovered. A stop takes in nothing new,
 //! finishes requests, writes the journal's last line, gives the shipper a moment, and only then lets go of
 //! the state. Whatever ends early ends the daemon, in this order too, with a failing exit code.
 
@@ -86,11 +86,14 @@ pub fn run(plan: Plan, ready: impl FnOnce(&Running)) -> Result<End, StartError> 
     let runtime = crate::tasks::runtime(settings.workers).map_err(StartError::Runtime)?;
     let drain = settings.drain;
     let built = build(plan, runtime.handle())?;
-    let end = runtime.block_on(async {
+    let (end, started) = runtime.block_on(async {
         let (started, mut ended) = start::start(built);
-        serve(&started, &mut ended, ready, drain).await
+        let end = serve(&started, &mut ended, ready, drain).await;
+        (end, started)
     });
     runtime.shutdown_timeout(Duration::from_secs(1));
+    // Only now is the state free for another daemon.
+    drop(started);
     Ok(end)
 }
 

@@ -29,6 +29,9 @@ use super::health::Health;
 /// only once it is recorded.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// How often to look whether a registry that is no longer served is still held by a request.
+const HELD: Duration = Duration::from_millis(100);
+
 /// Records and publishes registries.
 pub(super) struct RegistrySink {
     pub(super) current: Arc<Current>,
@@ -69,10 +72,26 @@ impl RegistrySink {
             self.longest_token.send_replace(longest);
             self.current.publish_registry(&served);
             self.health.registry_accepted();
+            if let Some(before) = before {
+                self.retire(before);
+            }
         }
         for warning in &applied.warnings {
             warn!(file = %warning.place.file, "{}", warning.message);
         }
+    }
+
+    /// Drops a registry once no request holds it any more: 100,000 clients are freed here, not by the
+    /// request that happened to be the last.
+    fn retire(&self, before: Arc<Served>) {
+        let tasks = self.tasks.clone();
+        self.tasks.spawn_short(async move {
+            let stopping = tasks.stopping();
+            while Arc::strong_count(&before) > 1 && !stopping.is_cancelled() {
+                tokio::time::sleep(HELD).await;
+            }
+            let _stopping = tasks.blocking(move || drop(before)).await;
+        });
     }
 
     async fn reject(&self, rejected: Rejected) {

@@ -8,30 +8,46 @@ use crate::audit::Journal;
 use crate::audit::chain::Lineage;
 use crate::audit::event::{ClockChange, ControlEvent, KeyEvent, KeyStep};
 use crate::audit::ship::{ShipMark, ShipMarks, UnsavedMark};
-use crate::domain::UnixMillis;
+use crate::domain::{UnixMillis, chain};
 use crate::keys::event::{KeyEventKind, KeysEvent};
 use crate::keys::ports::{KeyJournal, NotRecorded};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
-/// The shipper's mark, in the store.
-pub(super) struct StoredMark(pub(super) Arc<Store>);
+use super::health::Health;
+
+/// The shipper's mark, in the store. A store that fails ends the daemon.
+pub(super) struct StoredMark {
+    pub(super) store: Arc<Store>,
+    pub(super) health: Arc<Health>,
+}
+
+/// The mark that the store keeps, if it keeps one.
+///
+/// # Errors
+/// [`StoreError`] when it can't be read or is no mark: without it the journal's loss would go unseen.
+pub(super) fn read_mark(store: &Store) -> Result<Option<ShipMark>, StoreError> {
+    match store.ship_mark()?.filter(|bytes| !bytes.is_empty()) {
+        None => Ok(None),
+        Some(bytes) => decode(&bytes)
+            .map(Some)
+            .ok_or(StoreError::Record { what: "ship mark" }),
+    }
+}
 
 impl ShipMarks for StoredMark {
     fn load(&self) -> Option<ShipMark> {
-        let bytes = match self.0.ship_mark() {
-            Ok(bytes) => bytes?,
-            Err(fault) => {
-                error!(error = %crate::domain::chain(&fault), "cannot read how far the stream has confirmed");
-                return None;
-            }
-        };
-        decode(&bytes)
+        read_mark(&self.store).unwrap_or_else(|fault| {
+            error!(error = %chain(&fault), "cannot read how far the stream has confirmed");
+            self.health.failed("the store failed");
+            None
+        })
     }
 
     fn save(&self, mark: ShipMark) -> Result<(), UnsavedMark> {
-        self.0
-            .set_ship_mark(&encode(mark))
-            .map_err(UnsavedMark::new)
+        self.store.set_ship_mark(&encode(mark)).map_err(|fault| {
+            self.health.failed("the store failed");
+            UnsavedMark::new(fault)
+        })
     }
 }
 

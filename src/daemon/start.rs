@@ -175,7 +175,10 @@ fn start_shipper(shared: &Shared, started: &Started) {
     let ports = ShipPorts {
         tail: started.journal.tail(),
         journal: started.journal.clone(),
-        marks: Arc::new(StoredMark(Arc::clone(&shared.store))),
+        marks: Arc::new(StoredMark {
+            store: Arc::clone(&shared.store),
+            health: Arc::clone(&started.health),
+        }),
         tasks: started.tasks.clone(),
         clock: shared.clock,
         stop: started.stop_shipper.clone(),

@@ -70,6 +70,8 @@ pub enum Denial {
     NoRegistry,
     /// The resource's ring has no key that may sign now.
     NoSigningKey,
+    /// The signature could not be made, or did not verify: a key or this machine's memory is broken.
+    SigningFailed,
     /// Wall time lies behind the mark of time that was seen before.
     ClockBehind,
     /// More work than the daemon takes at once.
@@ -165,7 +167,7 @@ const fn unavailable(description: &'static str) -> Answer {
 
 impl Denial {
     /// Every denial, in the order of their declaration.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 37] = [
         Self::MethodNotAllowed,
         Self::ContentType,
         Self::ContentEncoding,
@@ -198,6 +200,7 @@ impl Denial {
         Self::ScopeNotGranted,
         Self::NoRegistry,
         Self::NoSigningKey,
+        Self::SigningFailed,
         Self::ClockBehind,
         Self::Overloaded,
         Self::DeadlinePassed,
@@ -240,6 +243,7 @@ impl Denial {
             Self::ScopeNotGranted => "scope_not_granted",
             Self::NoRegistry => "no_registry",
             Self::NoSigningKey => "no_signing_key",
+            Self::SigningFailed => "signing_failed",
             Self::ClockBehind => "clock_behind",
             Self::Overloaded => "overloaded",
             Self::DeadlinePassed => "deadline_passed",
@@ -308,7 +312,7 @@ impl Denial {
                 OAuthError::InvalidScope,
                 "the parameter scope names a scope that this client does not have there",
             ),
-            Self::NoRegistry | Self::NoSigningKey | Self::ClockBehind => {
+            Self::NoRegistry | Self::NoSigningKey | Self::SigningFailed | Self::ClockBehind => {
                 unavailable("the server is not ready: try again later")
             }
             Self::Overloaded | Self::DeadlinePassed | Self::Stopping => {

@@ -42,6 +42,9 @@ pub enum InvalidIdentifier {
     /// The issuer has a user name or a password.
     #[error("an issuer has no user information: leave out what stands before the @")]
     UserInfo,
+    /// The issuer is not spelled as a client would spell it.
+    #[error("an issuer must be spelled in its normal form: {0}")]
+    NotNormal(String),
     /// The issuer ends in a slash, which libraries treat in different ways.
     #[error("an issuer must not end in a slash: verifiers compare it as a string")]
     TrailingSlash,
@@ -81,6 +84,10 @@ impl Issuer {
         }
         if text.ends_with('/') {
             return Err(InvalidIdentifier::TrailingSlash);
+        }
+        // Clients that normalize it (RFC 3986 section 6) must ask at the same place.
+        if url.as_str().trim_end_matches('/') != text {
+            return Err(InvalidIdentifier::NotNormal(url.as_str().to_owned()));
         }
         Ok(Self(Arc::from(text)))
     }
@@ -171,6 +178,10 @@ mod tests {
             "https://auth.example.com/",
             "https://auth.example.com/?a=b",
             "https://u:p@auth.example.com",
+            "https:auth.example.com",
+            "https://auth.example.com/t/../x",
+            "https://Auth.example.com",
+            "https://auth.example.com:443",
         ] {
             assert!(Issuer::parse(text).is_err(), "{text}");
         }

@@ -10,14 +10,14 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, StatusCode};
-use tracing::{debug, warn};
+use tracing::{debug, error};
 
 use super::body;
 use super::metadata::{self, Paths};
 use super::response::{self, Response};
 use super::token_request::{self, Head, TokenRequest};
 use crate::audit::{Outcome, Unrecorded};
-use crate::domain::{Algorithm, Denial, RequestId};
+use crate::domain::{Algorithm, Denial, RequestId, UnixSeconds};
 use crate::evidence::LocalSources;
 use crate::issue::{self, Arrival, Desk};
 use crate::listener::Answering;
@@ -97,7 +97,10 @@ impl Service {
         let took = self.desk.clock.monotonic().saturating_sub(started);
         self.observations.decided(&outcome, took);
         log(arrival, &outcome);
-        finish(respond(outcome), arrival.request)
+        finish(
+            respond(outcome, self.desk.clock.now_seconds()),
+            arrival.request,
+        )
     }
 
     async fn read(&self, request: Request<Incoming>) -> Result<TokenRequest, Denial> {
@@ -186,22 +189,27 @@ fn log(arrival: Arrival, outcome: &Result<Outcome, Unrecorded>) {
         Ok(Outcome::Token { receipt, .. }) => {
             debug!(%request_id, %remote, sequence = receipt.sequence(), "token issued");
         }
+        Ok(Outcome::Refusal(denial @ Denial::SigningFailed)) => {
+            error!(%request_id, reason = denial.reason(), "a signature does not verify: replace this machine or key");
+        }
         Ok(Outcome::Refusal(denial)) => {
             debug!(%request_id, %remote, reason = denial.reason(), "token refused");
         }
-        Err(reason) => warn!(%request_id, %remote, %reason, "token refused: no record"),
+        // The counters and /readyz say it loudly; a line for each would drown the log.
+        Err(reason) => debug!(%request_id, %remote, %reason, "token refused: no record"),
     }
 }
 
 /// A token leaves here and nowhere else, with the receipt of its record.
-fn respond(outcome: Result<Outcome, Unrecorded>) -> Response {
+fn respond(outcome: Result<Outcome, Unrecorded>, now: UnixSeconds) -> Response {
     match outcome {
         Ok(Outcome::Token { token, receipt }) => {
-            let facts = token.facts().clone();
-            let lifetime = facts.expires.since(facts.issued);
+            // RFC 6749 section 5.1: from when the response is generated.
+            let lifetime = token.facts().expires.since(now);
+            let scope = Arc::clone(&token.facts().scope);
             token.reveal(&receipt).map_or_else(
                 || response::refusal(Denial::Overloaded),
-                |compact| response::token(&compact, lifetime, &facts.scope),
+                |compact| response::token(&compact, lifetime, &scope),
             )
         }
         Ok(Outcome::Refusal(denial)) => response::refusal(denial),

@@ -153,18 +153,15 @@ impl Rings {
         &self.rings
     }
 
-    /// Whether a key was withdrawn since these earlier rings: then nothing may be signed with them.
+    /// Whether a key that signed in these earlier rings was taken away since: then nothing may be
+    /// signed with them.
     #[must_use]
     pub fn withdrawn_since(&self, earlier: &Self) -> bool {
-        let withdrawn = |rings: &Self, key: &KeyRecord| {
-            let found = rings.rings.iter().find_map(|ring| ring.find(&key.id));
-            found.is_some_and(|key| key.state == KeyState::Withdrawn)
+        let stands = |signer: &Signer| {
+            let found = self.rings.iter().find_map(|ring| ring.find(&signer.kid));
+            found.is_some_and(|key| key.state != KeyState::Withdrawn)
         };
-        let keys = self
-            .rings
-            .iter()
-            .flat_map(|ring| ring.in_state(KeyState::Withdrawn));
-        keys.into_iter().any(|key| !withdrawn(earlier, key))
+        !earlier.signers.iter().all(stands)
     }
 
     /// Whether the default algorithm signs: what `/readyz` asks.

@@ -82,7 +82,13 @@ pub async fn serve_tls<A: Answering>(
                 (acceptor.clone(), Arc::clone(&service), tasks.draining());
             let counters = Arc::clone(&counters);
             async move {
-                match tokio::time::timeout(limits.handshake_time, acceptor.accept(stream)).await {
+                let handshake = acceptor.accept(stream);
+                let shaken = tokio::select! {
+                    shaken = tokio::time::timeout(limits.handshake_time, handshake) => shaken,
+                    // Nothing was asked yet: a silent peer must not hold up a stop.
+                    () = draining.cancelled() => return,
+                };
+                match shaken {
                     Ok(Ok(stream)) => {
                         connection::drive(stream, remote, service, limits, draining).await;
                     }

@@ -2,7 +2,7 @@
 //!
 //! Stage of the request flow, at both ends: `listener → http → issue → http → listener`.
 //!
-//! **Invariant:** each wait on a peer has an end, and so has the number of connections. It knows nothing of
+//! **Invariant:** each wait for a request has an end, and so has the number of connections. It knows nothing of
 //! what is asked: it hands requests to a service and bytes to a peer.
 
 mod accept;

@@ -24,7 +24,7 @@ const SELF_TEST: &[u8] = b"grantd signs this once at each load of a key";
 
 /// The bytes of a signature. On the stack: a token's signature costs no allocation.
 #[derive(Clone, Copy)]
-pub struct Signature {
+struct Signature {
     bytes: [u8; MAX_SIGNATURE],
     length: usize,
 }
@@ -32,7 +32,7 @@ pub struct Signature {
 /// aws-lc refused to sign: it is out of memory, or the key is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the signature could not be made")]
-pub struct CannotSign;
+pub(super) struct CannotSign;
 
 impl AsRef<[u8]> for Signature {
     fn as_ref(&self) -> &[u8] {
@@ -56,7 +56,7 @@ impl Signature {
 ///
 /// # Errors
 /// [`CannotSign`], which no message brings about.
-pub fn sign_raw(key: &PrivateKey, message: &[u8]) -> Result<Signature, CannotSign> {
+fn sign_raw(key: &PrivateKey, message: &[u8]) -> Result<Signature, CannotSign> {
     let random = SystemRandom::new();
     match key.pair() {
         Pair::Ecdsa(pair) => {
@@ -105,7 +105,7 @@ pub(super) fn compact(
 
 /// Whether a signature is this key's over this message.
 #[must_use]
-pub fn verify_raw(key: &PrivateKey, message: &[u8], signature: &[u8]) -> bool {
+fn verify_raw(key: &PrivateKey, message: &[u8], signature: &[u8]) -> bool {
     let algorithm: &'static dyn VerificationAlgorithm = match key.algorithm() {
         Algorithm::Es256 => &ECDSA_P256_SHA256_FIXED,
         Algorithm::Es384 => &ECDSA_P384_SHA384_FIXED,

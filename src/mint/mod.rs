@@ -18,7 +18,8 @@ pub use token::{SignedToken, TokenFacts};
 /// Signs a grant with the active key of its ring.
 ///
 /// # Errors
-/// [`Denial::NoSigningKey`] when that ring has no key that may sign now, or signing fails.
+/// [`Denial::NoSigningKey`] when that ring has no key that may sign now, [`Denial::ClockBehind`], or
+/// [`Denial::SigningFailed`] when the key or this machine's memory is broken.
 pub fn sign(
     grant: &Grant,
     issuer: &Issuer,
@@ -48,16 +49,16 @@ pub fn sign(
     let compact = jws::compact(&signer.key, input, is_sampled(id));
     compact
         .map(|compact| SignedToken::new(compact, facts))
-        .map_err(|jws::CannotSign| Denial::NoSigningKey)
+        .map_err(|jws::CannotSign| Denial::SigningFailed)
 }
 
-/// One token in so many is verified before it leaves (checklist 59): a broken memory shows within
-/// seconds of load, at a hundredth of the cost of verifying each.
-const SAMPLE: u8 = 8;
+/// One token in two to this power, 256, is verified before it leaves (checklist 59): a broken key or
+/// memory shows within seconds of load, at a hundredth of the cost of verifying each.
+const SAMPLE_BITS: u32 = 8;
 
 /// Whether a token is among those that are verified: by its random id, so that nothing is counted.
 fn is_sampled(id: TokenId) -> bool {
-    id.bits().trailing_zeros() >= u32::from(SAMPLE)
+    id.bits().trailing_zeros() >= SAMPLE_BITS
 }
 
 /// A token never outlives the publication of the key that signed it (checklist 57).

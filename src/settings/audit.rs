@@ -15,6 +15,9 @@ const STREAM: &str = "GRANTD_AUDIT";
 /// The smallest bound of the journal: a segment of a few hundred lines must fit an eighth of it.
 const LEAST_JOURNAL: u64 = 1 << 20;
 
+/// The largest segment: a start reads and copies the last one whole.
+const MOST_SEGMENT: u64 = 512 << 20;
+
 /// Turns `[audit]` into the settings of journal and shipper.
 pub(super) fn convert(
     audit: file::Audit,
@@ -42,13 +45,30 @@ pub(super) fn convert(
         ),
         keep: bound("audit.keep", keep, default.keep, problems),
         drop_oldest: drop_oldest.unwrap_or(default.drop_oldest),
-        segment_bytes: problems.bytes("audit.segment", &segment, default.segment_bytes),
+        segment_bytes: segment_bytes(&segment, default.segment_bytes, problems),
         min_free_bytes: problems.bytes("audit.min_free", &min_free, default.min_free_bytes),
         wait_for: convert_wait(wait_for.as_deref(), nats.is_some(), problems),
         budget: convert_refusals(&refusals, default.budget),
     };
+    if journal.drop_oldest && journal.stream {
+        problems.add(
+            "audit.drop_oldest = true: with [audit.nats] nothing is dropped that the stream does not have"
+                .to_owned(),
+        );
+    }
     let ship = nats.and_then(|nats| convert_nats(nats, instance?, problems));
     (journal, ship)
+}
+
+/// The size of a segment, within what a start can read and copy in a moment.
+fn segment_bytes(text: &Option<String>, default: u64, problems: &mut Problems<'_>) -> u64 {
+    let bytes = problems.bytes("audit.segment", text, default);
+    if bytes > MOST_SEGMENT {
+        problems.add(format!(
+            "audit.segment = {bytes} bytes: it must be at most 512MiB"
+        ));
+    }
+    bytes
 }
 
 fn bound(name: &str, bound: file::Bound, default: Bound, problems: &mut Problems<'_>) -> Bound {
@@ -160,6 +180,8 @@ fn convert_nats(
         problems,
     );
     settings.tls = NatsTls {
+        // Whoever names an authority or a certificate means TLS: no server may talk it away.
+        required: ca_file.is_some() || certificate.is_some(),
         ca_file: ca_file.map(|file| problems.path(&file)),
         certificate: pair(certificate, key, problems),
         ..NatsTls::default()

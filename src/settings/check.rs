@@ -18,6 +18,9 @@ use crate::registry::publish::RegistrySettings;
 /// Fewest and most seconds of any time-out: less breaks good clients, more protects nothing.
 const TIMEOUT_RANGE: (u64, u64) = (1, 3600);
 
+/// Most of anything that is counted: more than one machine can hold.
+const MOST_COUNT: usize = 1_000_000;
+
 /// Collects what is wrong while values are converted.
 pub(super) struct Problems<'a> {
     base: &'a Path,
@@ -215,7 +218,7 @@ fn convert_limits(
             *header_fields,
             defaults::HEADER_FIELDS,
         ),
-        streams: streams.unwrap_or(defaults::STREAMS),
+        streams: problems.streams(*streams),
         drain_time: drain,
     };
     let http = HttpLimits {
@@ -321,12 +324,21 @@ impl Problems<'_> {
         usize::try_from(bytes).unwrap_or(default)
     }
 
+    fn streams(&mut self, streams: Option<u32>) -> u32 {
+        let streams = streams.map(|count| usize::try_from(count).unwrap_or(usize::MAX));
+        let default = usize::try_from(defaults::STREAMS).unwrap_or(usize::MAX);
+        let streams = self.count("limits.streams", streams, default);
+        u32::try_from(streams).unwrap_or(defaults::STREAMS)
+    }
+
     fn count(&mut self, name: &str, count: Option<usize>, default: usize) -> usize {
         let count = count.unwrap_or(default);
-        if count == 0 {
-            self.add(format!("{name} = 0: it must be at least 1"));
+        if !(1..=MOST_COUNT).contains(&count) {
+            self.add(format!(
+                "{name} = {count}: it must lie between 1 and {MOST_COUNT}"
+            ));
         }
-        count
+        count.clamp(1, MOST_COUNT)
     }
 
     fn address(&mut self, name: &str, text: Option<String>, default: &str) -> Option<SocketAddr> {

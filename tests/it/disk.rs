@@ -41,15 +41,15 @@ fn assert_unavailable(received: &Received) {
 /// Waits until it says that it is not ready, for this reason.
 async fn not_ready(grantd: &Grantd, why: &str) {
     eventually_async(why, NOTICED, async || {
-        let (ready, said) = grantd.readyz();
-        (!ready && said["reasons"].to_string().contains(why)).then_some(())
+        let said = grantd.readyz();
+        (said["ready"] == false && said["reasons"].to_string().contains(why)).then_some(())
     })
     .await;
 }
 
 async fn ready_again(grantd: &Grantd) {
     eventually_async("it is ready again", NOTICED, async || {
-        grantd.readyz().0.then_some(())
+        (grantd.readyz()["ready"] == true).then_some(())
     })
     .await;
 }

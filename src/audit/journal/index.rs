@@ -233,8 +233,8 @@ impl Index {
 
     /// The oldest segment, where it may go: it is not the last, the stream holds it (`confirmed`), and
     /// it lies beyond the bound.
-    pub(super) fn retire(
-        &mut self,
+    pub(super) fn retirable(
+        &self,
         confirmed: u64,
         bytes: u64,
         age: Lifetime,
@@ -246,7 +246,12 @@ impl Index {
         if next > confirmed.saturating_add(1) || !(old || self.bytes() > bytes) {
             return None;
         }
-        self.segments.pop_front()
+        Some(oldest.clone())
+    }
+
+    /// Forgets the oldest segment, whose file is gone.
+    pub(super) fn retire_first(&mut self) {
+        self.segments.pop_front();
     }
 
     /// The first segment after `confirmed` whose refusals were not counted yet.

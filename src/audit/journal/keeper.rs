@@ -73,15 +73,17 @@ impl Keeper {
             shared.fail();
             return Ok(());
         }
-        prepare(&shared)?;
-        retire(&shared, now)?;
-        let (free, size) = shared.folder.space()?;
-        shared.measure_disk(free, size);
+        // Each on its own, and what frees space first: one that fails must not keep the others from it.
+        let retired = retire(&shared, now);
+        let prepared = prepare(&shared);
+        if let Ok((free, size)) = shared.folder.space() {
+            shared.measure_disk(free, size);
+        }
         shared.measure_age(now);
         self.sample();
-        count_one(&shared)?;
+        let counted = count_one(&shared);
         shared.measure(&shared.index());
-        Ok(())
+        retired.and(prepared).and(counted)
     }
 
     fn summarise(&mut self, now: UnixMillis) {
@@ -116,7 +118,8 @@ fn in_place(shared: &Shared) -> bool {
 /// Makes the next segment, where there is none: with a name that recovery knows, durable before it is
 /// used. The sync also makes durable the name that the writer gave to the one before.
 pub(super) fn prepare(shared: &Shared) -> Result<(), FileError> {
-    if shared.prepared().is_some() {
+    let mut prepared = shared.prepared();
+    if prepared.is_some() {
         return Ok(());
     }
     if shared.folder.length(NEXT) == Some(0) {
@@ -124,7 +127,7 @@ pub(super) fn prepare(shared: &Shared) -> Result<(), FileError> {
     }
     let file = shared.folder.create(NEXT)?;
     shared.folder.sync()?;
-    *shared.prepared() = Some(Box::new(file));
+    *prepared = Some(Box::new(file));
     Ok(())
 }
 
@@ -139,12 +142,16 @@ fn retire(shared: &Shared, now: UnixMillis) -> Result<(), FileError> {
     };
     loop {
         let keep = settings.keep;
-        let gone = shared.index().retire(confirmed, keep.bytes, keep.age, now);
-        let Some(gone) = gone else {
+        let due = shared
+            .index()
+            .retirable(confirmed, keep.bytes, keep.age, now);
+        let Some(gone) = due else {
             return Ok(());
         };
+        // Out of the index only once it is gone from the disk: a gap would be corruption.
         shared.folder.remove(&segment_name(gone.first))?;
         shared.folder.sync()?;
+        shared.index().retire_first();
         add(&shared.counters.segments_retired, 1);
         tracing::info!(
             first = gone.first,

@@ -253,17 +253,25 @@ impl Writer {
         if self.end < shared.settings.segment() {
             return;
         }
-        let Some(file) = shared.prepared().take() else {
+        // Held over the rename: while there is a prepared file under this name, the keeper makes none.
+        let mut prepared = shared.prepared();
+        if prepared.is_none() {
+            drop(prepared);
             add(&shared.counters.segments_late, 1);
             shared.ring();
             return;
-        };
+        }
         let name = segment_name(self.tip.sequence + 1);
         if let Err(error) = shared.folder.rename(NEXT, &name) {
             tracing::warn!(error = %error, cause = %error.source, "no new segment yet");
+            drop(prepared);
             shared.ring();
             return;
         }
+        let Some(file) = prepared.take() else {
+            return;
+        };
+        drop(prepared);
         self.file = file;
         self.end = 0;
         shared.index().push_segment(shared.clock.now());

@@ -45,7 +45,12 @@ pub(super) async fn view(
         None => None,
     };
     let at_mark = match own.mark {
-        Some(mark) if last.is_none() && mark.stream_sequence <= info.last_sequence => {
+        // A stream's sequences begin at 1: a mark at 0 stands for none of its messages.
+        Some(mark)
+            if last.is_none()
+                && mark.stream_sequence > 0
+                && mark.stream_sequence <= info.last_sequence =>
+        {
             at_mark(link, &mark).await?
         }
         _ => AtMark::Nothing,

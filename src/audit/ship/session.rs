@@ -88,6 +88,8 @@ pub(super) struct Session<'a> {
     durable: watch::Receiver<u64>,
     refused: Backoff,
     pub(super) foreign: Backoff,
+    doubts: Backoff,
+    doubted: Option<u64>,
 }
 
 impl<'a> Session<'a> {
@@ -128,6 +130,8 @@ impl<'a> Session<'a> {
             durable: ports.tail.durable(),
             refused: Backoff::new(settings.backoff),
             foreign: Backoff::new(settings.backoff),
+            doubts: Backoff::new(settings.backoff),
+            doubted: None,
         };
         session.locate().await?;
         Ok(session)
@@ -211,10 +215,23 @@ impl<'a> Session<'a> {
             }
             Outcome::Doubt(doubt) => {
                 ShipCounters::add(&counters.doubts, 1);
+                self.wait_in_doubt(&doubt.to_string()).await;
                 tracing::info!(%doubt, next = self.position.next, "reading the stream to settle a doubt");
                 self.locate().await
             }
             Outcome::Refused(refusal) => self.refused(&refusal).await,
+        }
+    }
+
+    /// A second doubt about the same unit is no accident: it is shown, and tried again with a wait.
+    async fn wait_in_doubt(&mut self, doubt: &str) {
+        let next = self.position.next;
+        if self.doubted.replace(next) == Some(next) {
+            let words = format!("line {next} is not taken: {doubt}");
+            self.ports.board.failed(self.ports.clock.now(), words);
+            sleep(self.doubts.wait(dice())).await;
+        } else {
+            self.doubts.reset();
         }
     }
 

@@ -144,8 +144,9 @@ where
         Err(fault) if fault.ends_the_daemon() => return Err(fault),
         Err(fault) => {
             error!(error = %chain(&fault), "key files cannot be written: trying again");
-            let refused = command_failed(&fault);
-            return Ok(Round::of(keeper, Some(Err(refused))));
+            // What was written stands, and is recorded and shown: a file that can't be written must
+            // not keep another key from being withdrawn.
+            Some(Err(command_failed(&fault)))
         }
     };
     if let Err(NotRecorded) = record(&mut keeper, &connections.journal).await {

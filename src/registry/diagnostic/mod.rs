@@ -139,6 +139,11 @@ impl<'s> Collector<'s> {
         self.source
     }
 
+    /// Whether further problems are only counted: nothing more need be found out of them.
+    pub(super) fn is_full(&self) -> bool {
+        self.problems.len() >= MAX_PER_FILE
+    }
+
     /// Notes an error at these bytes; without advice where `advice` is empty.
     pub(super) fn error(&mut self, span: Range<usize>, message: &str, advice: &str) {
         self.error_also(span, message, advice, None);

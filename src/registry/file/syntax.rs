@@ -14,7 +14,8 @@ pub(super) fn report(errors: &[toml::de::Error], problems: &mut Collector<'_>) {
     sorted.dedup();
     let text = problems.source().text();
     for (span, message) in sorted {
-        if message == "duplicate key" {
+        // Once full it only counts: looking for the first place of each would take the square of the file.
+        if message == "duplicate key" && !problems.is_full() {
             duplicate(text, span, problems);
         } else {
             let missing = span.is_empty() && message.starts_with("string values");

@@ -46,7 +46,8 @@ fn is_locked(lock: &Path, now: UnixMillis) -> bool {
         return false;
     };
     let made = made.duration_since(UNIX_EPOCH).unwrap_or_default();
-    Duration::from_millis(now.get()).saturating_sub(made) < LOCK_BELIEVED
+    // One from the future is as stale as one from long ago.
+    Duration::from_millis(now.get()).abs_diff(made) < LOCK_BELIEVED
 }
 
 /// Whether the index was written or renamed just now. One from the future is not waited for.

@@ -122,14 +122,14 @@ impl Grantd {
         serde_json::from_str(&self.monitor("/readyz").1).unwrap()
     }
 
-    /// The value of a metric without labels.
+    /// The value of a metric, named with its labels.
     pub fn metric(&self, name: &str) -> f64 {
         let page = self.monitor("/metrics").1;
-        let line = page
+        let value = page
             .lines()
-            .find(|line| line.split(' ').next() == Some(name));
-        let line = line.unwrap_or_else(|| panic!("no {name} in {page}"));
-        line.split(' ').nth(1).unwrap().parse().unwrap()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let value = value.unwrap_or_else(|| panic!("no metric {name}: {page}"));
+        value.trim().parse().expect("a metric is a number")
     }
 
     /// The lines of a JSON log.
@@ -168,35 +168,6 @@ impl Grantd {
     pub fn ended(&mut self, within: Duration) -> ExitStatus {
         let child = &mut self.child;
         eventually("the daemon ends", within, || child.try_wait().unwrap())
-    }
-
-    /// Whether it is ready, and what it says of it.
-    pub fn readyz(&self) -> (bool, serde_json::Value) {
-        let text = self.monitor("/readyz");
-        let (head, body) = text.split_once("\r\n\r\n").expect("an HTTP answer");
-        let said = serde_json::from_str(body).expect("readiness is JSON");
-        (head.starts_with("HTTP/1.1 200 "), said)
-    }
-
-    /// The value of a metric, named with its labels.
-    pub fn metric(&self, name: &str) -> f64 {
-        let text = self.monitor("/metrics");
-        let value = text
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        let value = value.unwrap_or_else(|| panic!("no metric {name}: {text}"));
-        value.trim().parse().expect("a metric is a number")
-    }
-
-    /// Gets a document of the second listener, head and body.
-    fn monitor(&self, path: &str) -> String {
-        let mut stream = std::net::TcpStream::connect(self.metrics()).unwrap();
-        stream.set_read_timeout(Some(START)).unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nhost: monitor\r\nconnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
     }
 
     /// Kills it, as a power cut would.

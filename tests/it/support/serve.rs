@@ -85,24 +85,6 @@ impl Serve {
         refusal(&mut self.command(folder.path()))
     }
 
-    fn ready(&self, folder: &Path, pid: u32, listening: &Value) -> Ready {
-        let state = self.state_in(folder);
-        Ready {
-            issuer: self.issuer.clone(),
-            token_endpoint: format!("{}/oauth2/token", self.issuer),
-            jwks_uri: format!("{}/oauth2/jwks", self.issuer),
-            ca_file: state.join("ca.pem"),
-            client_id: String::new(),
-            client_secret: String::new(),
-            resource: String::new(),
-            scopes: Vec::new(),
-            metrics: format!("127.0.0.1:{}", port(listening, "metrics")),
-            registry: folder.join("registry.d"),
-            state,
-            pid,
-        }
-    }
-
     fn state_in(&self, folder: &Path) -> PathBuf {
         self.state.clone().unwrap_or_else(|| folder.join("state"))
     }

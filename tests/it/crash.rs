@@ -7,8 +7,8 @@ use tempfile::TempDir;
 
 use crate::support::ship::ship_settings;
 use crate::support::{
-    Grantd, Load, NatsServer, Seed, Token, assert_recorded, assert_whole_journal, events,
-    eventually_async, jwks, long_or, verify_all,
+    Grantd, Load, NatsServer, Seed, Token, assert_recorded, assert_whole_journal, eventually_async,
+    jwks, long_or, verify_all,
 };
 
 /// Tokens that each cycle must have received before it may be killed, so that a daemon that always

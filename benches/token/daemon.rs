@@ -1,7 +1,7 @@
 //! The release binary on a core of its own, and the CPU time that it has used.
 
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,6 @@ pub struct Daemon {
     pub form: String,
     /// Trusts its CA.
     pub tls: Arc<rustls::ClientConfig>,
-    state: PathBuf,
     metrics: String,
 }
 
@@ -28,7 +27,14 @@ impl Daemon {
     pub fn start(core: &str, state: &Path) -> Self {
         let registry = Path::new(env!("CARGO_MANIFEST_DIR")).join("registry.d");
         let mut child = Command::new("taskset")
-            .args(["-c", core, env!("CARGO_BIN_EXE_grantd"), "dev", "--format", "json"])
+            .args([
+                "-c",
+                core,
+                env!("CARGO_BIN_EXE_grantd"),
+                "dev",
+                "--format",
+                "json",
+            ])
             .args(["--listen", "127.0.0.1:0", "--registry"])
             .arg(registry)
             .arg("--state")
@@ -39,9 +45,17 @@ impl Daemon {
             .expect("taskset (Debian: util-linux) starts the release binary");
         let stdout = child.stdout.take().expect("a pipe");
         let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line).expect("one line once it is ready");
+        BufReader::new(stdout)
+            .read_line(&mut line)
+            .expect("one line once it is ready");
         let ready: Value = serde_json::from_str(&line).expect("one JSON object");
-        let text = |name: &str| ready.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let text = |name: &str| {
+            ready
+                .get(name)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
         let form = serde_form(&[
             ("grant_type", "client_credentials"),
             ("resource", &text("resource")),
@@ -53,26 +67,24 @@ impl Daemon {
             address: format!("127.0.0.1:{}", issuer.port().unwrap_or(443)),
             form,
             tls: trust(Path::new(&text("ca_file"))),
-            state: state.to_owned(),
             metrics: text("metrics"),
             child,
         }
     }
 
-    /// CPU time of all threads so far, from the scheduler's own count.
+    /// CPU time so far, of ended threads too: user and system time of the process, in ticks of 10 ms
+    /// (proc(5), `/proc/PID/stat`).
     pub fn cpu(&self) -> Duration {
-        let tasks = format!("/proc/{}/task", self.child.id());
-        let nanos = std::fs::read_dir(tasks)
-            .expect("the daemon lives")
-            .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok())
-            .filter_map(|stat| stat.split(' ').next()?.parse::<u64>().ok())
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
+        let stat = stat.expect("the daemon lives");
+        let fields = stat.rsplit(')').next().unwrap_or_default();
+        let ticks: u64 = fields
+            .split_whitespace()
+            .skip(11)
+            .take(2)
+            .filter_map(|field| field.parse::<u64>().ok())
             .sum();
-        Duration::from_nanos(nanos)
-    }
-
-    /// Where its state lies.
-    pub fn state(&self) -> &Path {
-        &self.state
+        Duration::from_millis(ticks * 10)
     }
 
     /// One counter of its metrics.
@@ -103,7 +115,10 @@ pub fn pin_self(core: &str) {
         .args(["-a", "-p", "-c", core, &pid])
         .stdout(Stdio::null())
         .status();
-    assert!(status.is_ok_and(|status| status.success()), "taskset pins this process");
+    assert!(
+        status.is_ok_and(|status| status.success()),
+        "taskset pins this process"
+    );
 }
 
 fn trust(ca: &Path) -> Arc<rustls::ClientConfig> {
@@ -120,5 +135,7 @@ fn trust(ca: &Path) -> Arc<rustls::ClientConfig> {
 }
 
 fn serde_form(pairs: &[(&str, &str)]) -> String {
-    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
+    url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(pairs)
+        .finish()
 }

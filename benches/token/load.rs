@@ -47,7 +47,12 @@ pub fn run(daemon: &Daemon, kind: Kind, connections: usize, length: Duration) ->
             times.extend(worker.await.expect("a worker ends"));
         }
         let took = started.elapsed();
-        Round::new(times, took, daemon.cpu().saturating_sub(cpu), syncs_since(daemon, syncs))
+        Round::new(
+            times,
+            took,
+            daemon.cpu().saturating_sub(cpu),
+            syncs_since(daemon, syncs),
+        )
     })
 }
 
@@ -60,7 +65,9 @@ fn syncs_since(daemon: &Daemon, before: f64) -> f64 {
 }
 
 async fn connect(daemon: &Daemon) -> http1::SendRequest<Full<Bytes>> {
-    let stream = tokio::net::TcpStream::connect(&daemon.address).await.expect("connected");
+    let stream = tokio::net::TcpStream::connect(&daemon.address)
+        .await
+        .expect("connected");
     stream.set_nodelay(true).expect("no delay");
     let name = "localhost".try_into().expect("a name");
     let connector = TlsConnector::from(Arc::clone(&daemon.tls));
@@ -89,8 +96,15 @@ async fn ask(
                 .body(Full::new(form.clone())),
         };
         let started = Instant::now();
-        let response = sender.send_request(request.expect("a request")).await.expect("an answer");
-        assert!(response.status().is_success(), "answered {}", response.status());
+        let response = sender
+            .send_request(request.expect("a request"))
+            .await
+            .expect("an answer");
+        assert!(
+            response.status().is_success(),
+            "answered {}",
+            response.status()
+        );
         response.into_body().collect().await.expect("a body");
         times.push(started.elapsed());
     }

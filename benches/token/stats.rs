@@ -18,7 +18,9 @@ impl Round {
         let count = times.len() as f64;
         let at = |share: f64| {
             let index = ((count * share) as usize).min(times.len().saturating_sub(1));
-            times.get(index).map_or(f64::NAN, |time| time.as_secs_f64() * 1e3)
+            times
+                .get(index)
+                .map_or(f64::NAN, |time| time.as_secs_f64() * 1e3)
         };
         Self {
             per_second: count / took.as_secs_f64(),

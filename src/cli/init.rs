@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::domain::{Algorithm, InstanceName, Issuer, chain};
 use crate::keys::custody::Custody;
 use crate::keys::ports::{RingStore, Vault};
-use crate::keys::ring::KeyRecord;
+use crate::keys::ring::{KeyRecord, KeyState};
 use crate::keys::rotate::{KeysError, OnMissing, make_first_ring};
 use crate::keys::schedule::ScheduleSettings;
 use crate::mint::jws;
@@ -131,12 +131,16 @@ impl Args {
         config.unwrap_or_else(|| self.dir.join("grantd.toml"))
     }
 
-    /// A path as the settings file spells it: relative to its folder where it is below it.
+    /// A path as the settings file spells it: relative to its folder where it is below it, else
+    /// absolute, for `serve` reads it from elsewhere.
     fn spelled(&self, path: &Path) -> String {
         let config = self.config();
         let folder = config.parent().unwrap_or(Path::new(""));
-        let short = path.strip_prefix(folder).unwrap_or(path);
-        short.display().to_string()
+        let spelled = match path.strip_prefix(folder) {
+            Ok(short) if !folder.as_os_str().is_empty() || short.is_relative() => short.to_owned(),
+            _ => std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
+        };
+        spelled.display().to_string()
     }
 
     fn settings_text(&self, place: &Place) -> String {
@@ -151,7 +155,10 @@ impl Args {
             .replace("@LISTEN@", "0.0.0.0:8443")
             .replace("@CERTIFICATE@", "tls/certificate.pem")
             .replace("@KEY@", "tls/key.pem")
-            .replace("@REGISTRY@", "registry.d")
+            .replace(
+                "@REGISTRY@",
+                &escaped(&self.spelled(&self.dir.join("registry.d"))),
+            )
             .replace("@STATE@", &escaped(&self.spelled(&place.state)))
             .replace("@ALGORITHMS@", &algorithms.join(", "));
         if place.keys != StateDir::keys_of(&place.state) {
@@ -198,7 +205,7 @@ fn make(args: &Args, place: &Place) -> Result<Made, InitError> {
     let signing = if args.keys_lost {
         replace_lost(place)?
     } else {
-        first_keys(place)?
+        first_keys(place, config.exists())?
     };
     let text = args.settings_text(place);
     let config_written = write_new(&config, &text).map_err(|source| InitError::Io {
@@ -212,27 +219,39 @@ fn make(args: &Args, place: &Place) -> Result<Made, InitError> {
     })
 }
 
-/// The first ring of each algorithm, where no key has ever been.
-fn first_keys(place: &Place) -> Result<Vec<KeyRecord>, KeysCommandError> {
+/// The first ring of each algorithm, where no key has ever been. One that was cut short, before it had
+/// made every ring or written the settings, is finished: nothing has been served yet.
+fn first_keys(place: &Place, configured: bool) -> Result<Vec<KeyRecord>, KeysCommandError> {
     let sealer = place.sealer()?;
     let state = StateDir::open(&place.state)?;
     let custody = Custody::make(&place.keys, sealer)?;
     custody.tidy()?;
-    if !custody.load()?.is_empty() {
+    let mut signing: Vec<KeyRecord> = custody.load()?.into_iter().map(|key| key.record).collect();
+    let there = !signing.is_empty();
+    signing.retain(|key| key.state == KeyState::Active);
+    let made = |algorithm: &Algorithm| signing.iter().any(|key| key.algorithm == *algorithm);
+    let missing: Vec<Algorithm> = place
+        .settings
+        .algorithms
+        .iter()
+        .copied()
+        .filter(|algorithm| !made(algorithm))
+        .collect();
+    let store = Store::open(&state.db(), OnCorruption::Refuse)?;
+    let served = state.has_served() || remembers_keys(&store)?;
+    if there && (served || (missing.is_empty() && configured)) {
         return Err(KeysCommandError::KeysThere(place.keys.clone()));
     }
-    let store = Store::open(&state.db(), OnCorruption::Refuse)?;
-    if state.has_served() || remembers_keys(&store)? {
+    if served {
         return Err(KeysCommandError::KeysGone {
             state: place.state.clone(),
             keys: place.keys.clone(),
         });
     }
     let at = Clock::of_this_machine().now_seconds();
-    let mut signing = Vec::new();
-    for algorithm in &place.settings.algorithms {
+    for algorithm in missing {
         let settings = &place.settings;
-        let [first, _] = make_first_ring(&custody, *algorithm, settings, at, jws::self_test)?;
+        let [first, _] = make_first_ring(&custody, algorithm, settings, at, jws::self_test)?;
         signing.push(first);
     }
     Ok(signing)

@@ -50,7 +50,7 @@ enum Action {
         ///
         /// It leaves the JWKS and the next key signs at once, known to verifiers or not: the answer
         /// says which. Verifiers that cache keep accepting the old key until their cache ends.
-        #[arg(long, value_name = "KID", value_parser = key_id)]
+        #[arg(long, value_name = "KID", value_parser = key_id, allow_hyphen_values = true)]
         compromised: Option<KeyId>,
         #[command(flatten)]
         at: At,

@@ -17,7 +17,7 @@ use crate::support::{
 const SERVED: Duration = Duration::from_secs(15);
 
 /// Each subcommand.
-const COMMANDS: [&[&str]; 17] = [
+const COMMANDS: [&[&str]; 18] = [
     &[],
     &["init"],
     &["serve"],
@@ -29,6 +29,7 @@ const COMMANDS: [&[&str]; 17] = [
     &["secret", "new"],
     &["keys"],
     &["keys", "list"],
+    &["keys", "accept-clock"],
     &["keys", "rotate"],
     &["audit"],
     &["audit", "tail"],

@@ -3,6 +3,7 @@
 
 use super::*;
 use clap::Parser;
+use tempfile::TempDir;
 
 #[derive(Parser)]
 struct Init {
@@ -187,4 +188,42 @@ fn lost_keys_are_replaced_on_demand_alone() {
     assert!(out.contains("signing   ES256"), "{out}");
     let (_, table, _) = keys(&state, &["list"]);
     assert_eq!(table.lines().count(), 3);
+}
+
+#[test]
+fn an_init_that_was_cut_short_is_finished_by_the_next() {
+    let folder = TempDir::new().unwrap();
+    let (exit, _, err) = init(folder.path(), &["--algorithm", "ES256"]);
+    assert_eq!(exit, Exit::Done, "{err}");
+    // As a kill leaves it: one ring of two, and no settings.
+    std::fs::remove_file(folder.path().join("grantd.toml")).unwrap();
+    let both = ["--algorithm", "ES256", "--algorithm", "EdDSA"];
+    let (exit, out, err) = init(folder.path(), &both);
+    assert_eq!(exit, Exit::Done, "{err}");
+    assert!(out.contains("EdDSA") && out.contains("ES256"), "{out}");
+    assert!(folder.path().join("grantd.toml").exists());
+    let (exit, _, err) = init(folder.path(), &both);
+    assert_eq!(exit, Exit::Failed);
+    assert!(err.contains("there are signing keys"), "{err}");
+}
+
+#[test]
+fn a_path_that_lies_elsewhere_is_written_whole() {
+    let (folder, state) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let elsewhere = state.path().join("s");
+    let (exit, _, err) = init(folder.path(), &["--state", elsewhere.to_str().unwrap()]);
+    assert_eq!(exit, Exit::Done, "{err}");
+    let text = std::fs::read_to_string(folder.path().join("grantd.toml")).unwrap();
+    assert!(
+        text.contains(&format!("dir = \"{}\"", elsewhere.display())),
+        "{text}"
+    );
+    assert!(text.contains("dir = \"registry.d\""), "{text}");
+}
+
+#[test]
+fn a_key_id_that_begins_with_a_hyphen_is_no_option() {
+    let kid = format!("-{}", "A".repeat(42));
+    let line = ["keys", "rotate", "--compromised", &kid, "--state", "."];
+    assert!(Keys::try_parse_from(line).is_ok());
 }

@@ -69,7 +69,7 @@ impl Serve {
     pub fn start(self) -> Grantd {
         let folder = TempDir::new().unwrap();
         let mut command = self.command(folder.path());
-        let state = folder.path().join("state");
+        let state = self.state_in(folder.path());
         let place = Place {
             issuer: self.issuer,
             registry: folder.path().join("registry.d"),

@@ -147,7 +147,8 @@ fn note_proof(trail: &mut Trail, proof: &Proof) {
     });
 }
 
-fn reference(served: &Served) -> RegistryRef {
+/// How events name a registry that is served.
+pub(crate) fn reference(served: &Served) -> RegistryRef {
     RegistryRef {
         generation: served.generation,
         digest: served.snapshot.digest,

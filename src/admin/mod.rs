@@ -7,7 +7,7 @@
 //! | request | fields | answer | lines after it |
 //! |---|---|---|---|
 //! | `audit_lines` | `from` (0: the oldest), `max`, optional `wait_ms` | `oldest`, `durable`, `lines` | that many lines of the journal, byte for byte |
-//!//! | `keys_rotate` | optional `algorithm`, or `compromised` (a key id) | `keys` | none |
+//! | `keys_rotate` | optional `algorithm`, or `compromised` (a key id) | `keys` | none |
 //! | `clock_accept` | none | `keys` | none |
 //!
 //! **Invariant:** only the daemon's own user and root are served, known by `SO_PEERCRED`; a

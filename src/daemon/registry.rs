@@ -8,12 +8,13 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tracing::{error, warn};
 
+use crate::audit::Journal;
 use crate::audit::event::{
     ControlEvent, Counts, Location, ObjectCounts, Outside, RegistryApplied, RegistryRejected,
 };
-use crate::audit::{Journal, RegistryRef};
 use crate::clock::Clock;
 use crate::domain::{CommitId, Digest, Lifetime};
+use crate::issue::reference;
 use crate::registry::diagnostic::Problem;
 use crate::registry::diff;
 use crate::registry::publish::{Applied, Refusal, Rejected, Update};
@@ -148,15 +149,6 @@ fn next_generation(store: &Store) -> Result<u64, StoreError> {
     let generation = store.registry_generation()?.saturating_add(1);
     store.set_registry_generation(generation)?;
     Ok(generation)
-}
-
-/// How events name a registry that is served.
-pub(super) fn reference(served: &Served) -> RegistryRef {
-    RegistryRef {
-        generation: served.generation,
-        digest: served.snapshot.digest,
-        commit: served.commit.clone(),
-    }
 }
 
 fn applied_event(

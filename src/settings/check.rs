@@ -11,7 +11,7 @@ use crate::domain::{Algorithm, InstanceName, Issuer, Lifetime};
 use crate::http::HttpLimits;
 use crate::keys::schedule::ScheduleSettings;
 use crate::listener::ConnectionLimits;
-use crate::registry::check::Rules;
+use crate::registry::check::{POLICY_FOLDER, Rules};
 use crate::registry::load::Limits;
 use crate::registry::publish::RegistrySettings;
 
@@ -112,7 +112,7 @@ fn convert_registry(
         policy_folder,
         events,
     } = registry;
-    let policy_folder = policy_folder.unwrap_or_else(|| defaults::POLICY_FOLDER.to_owned());
+    let policy_folder = policy_folder.unwrap_or_else(|| POLICY_FOLDER.to_owned());
     if policy_folder.is_empty() || policy_folder.contains('/') || policy_folder.starts_with('.') {
         problems.add(format!(
             "registry.policy_folder = {policy_folder:?} is no name of a folder: write one without \"/\" and without a leading \".\""

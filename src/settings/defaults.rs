@@ -12,9 +12,6 @@ pub const METRICS_LISTEN: &str = "127.0.0.1:9464";
 /// Where packages put configuration that is changed by people (Filesystem Hierarchy Standard 3.0).
 pub const REGISTRY_DIR: &str = "/etc/grantd/registry.d";
 
-/// As `design.md` fixes it.
-pub const POLICY_FOLDER: &str = "policy";
-
 /// systemd's `StateDirectory=grantd`.
 pub const STATE_DIR: &str = "/var/lib/grantd";
 

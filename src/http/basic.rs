@@ -20,7 +20,7 @@ pub(super) fn parse(header: &[u8]) -> Option<(String, ClientSecret)> {
     let colon = decoded.iter().position(|byte| *byte == b':')?;
     let id = form::decode(decoded.get(..colon)?).ok()?;
     let secret = form::decode(decoded.get(colon + 1..)?).ok()?;
-    Some((id, Secret::new(secret)))
+    Some((id.into_string(), Secret::new(secret.into_string())))
 }
 
 #[cfg(test)]

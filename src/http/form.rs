@@ -4,8 +4,10 @@
 //! Stricter than the URL Standard, which replaces what it can't read: a bad escape, bytes that are no
 //! UTF-8 and control characters refuse the whole body, so that no two readers can differ.
 
-use percent_encoding::percent_decode;
-use zeroize::Zeroizing;
+use std::borrow::Cow;
+
+use data_encoding::HEXLOWER_PERMISSIVE;
+use zeroize::{Zeroize, Zeroizing};
 
 /// Most parameters of one body: the token endpoint knows a dozen.
 pub const MAX_PARAMETERS: usize = 64;
@@ -23,58 +25,102 @@ pub(super) enum BadForm {
     TooMany,
 }
 
-/// The parameters in their order. Values are zeroed when dropped, for one of them may be a secret.
-pub(super) type Parameters = Vec<(String, Zeroizing<String>)>;
+/// One parameter.
+#[derive(Debug)]
+pub(super) struct Parameter<'a> {
+    /// Its name.
+    pub(super) name: Decoded<'a>,
+    /// Its value.
+    pub(super) value: Decoded<'a>,
+}
 
-/// Parses a body.
-///
-/// # Errors
-/// [`BadForm`] for the first thing that is wrong.
-pub(super) fn parse(body: &[u8]) -> Result<Parameters, BadForm> {
-    let mut parameters = Vec::with_capacity(8);
-    for pair in body.split(|byte| *byte == b'&') {
-        if pair.is_empty() {
-            continue;
-        }
-        if parameters.len() == MAX_PARAMETERS {
-            return Err(BadForm::TooMany);
-        }
-        let mut halves = pair.splitn(2, |byte| *byte == b'=');
-        let name = decode(halves.next().unwrap_or_default())?;
-        let value = decode(halves.next().unwrap_or_default())?;
-        parameters.push((name, Zeroizing::new(value)));
+/// One name or value, decoded. What had no escape is borrowed from the body; what had one is zeroed when
+/// dropped, for it may be a secret.
+#[derive(Debug)]
+pub(super) struct Decoded<'a>(Cow<'a, str>);
+
+impl Decoded<'_> {
+    /// The text.
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
     }
-    Ok(parameters)
+
+    /// The text of one's own, without a copy that is left behind.
+    pub(super) fn into_string(mut self) -> String {
+        std::mem::take(&mut self.0).into_owned()
+    }
+}
+
+impl Drop for Decoded<'_> {
+    fn drop(&mut self) {
+        if let Cow::Owned(text) = &mut self.0 {
+            text.zeroize();
+        }
+    }
+}
+
+/// Reads a body: its parameters in their order, until the first thing that is wrong.
+pub(super) fn parse(body: &[u8]) -> impl Iterator<Item = Result<Parameter<'_>, BadForm>> {
+    body.split(|byte| *byte == b'&')
+        .filter(|pair| !pair.is_empty())
+        .enumerate()
+        .map(|(place, pair)| {
+            if place == MAX_PARAMETERS {
+                return Err(BadForm::TooMany);
+            }
+            let mut halves = pair.splitn(2, |byte| *byte == b'=');
+            Ok(Parameter {
+                name: decode(halves.next().unwrap_or_default())?,
+                value: decode(halves.next().unwrap_or_default())?,
+            })
+        })
 }
 
 /// Decodes one name or value: `+` is a space, `%XX` a byte.
 ///
 /// # Errors
 /// [`BadForm`] for the first thing that is wrong.
-pub(super) fn decode(encoded: &[u8]) -> Result<String, BadForm> {
-    let mut spaced = Zeroizing::new(encoded.to_vec());
-    let mut digits_due = 0_u8;
-    for byte in spaced.iter_mut() {
-        if digits_due > 0 {
-            if !byte.is_ascii_hexdigit() {
-                return Err(BadForm::Escape);
-            }
-            digits_due -= 1;
-        } else if *byte == b'%' {
-            digits_due = 2;
-        } else if *byte == b'+' {
-            *byte = b' ';
-        }
-    }
-    if digits_due > 0 {
-        return Err(BadForm::Escape);
-    }
-    let bytes: Vec<u8> = percent_decode(&spaced).collect();
-    let text = String::from_utf8(bytes).map_err(|_| BadForm::Utf8)?;
-    if text.chars().any(char::is_control) {
+pub(super) fn decode(encoded: &[u8]) -> Result<Decoded<'_>, BadForm> {
+    let plain = |byte: &u8| !matches!(byte, b'%' | b'+');
+    let text = if encoded.iter().all(plain) {
+        Cow::Borrowed(std::str::from_utf8(encoded).map_err(|_| BadForm::Utf8)?)
+    } else {
+        let bytes = unescape(encoded)?;
+        // The bytes of a bad text may be of a secret too.
+        let text = String::from_utf8(bytes).map_err(|error| {
+            error.into_bytes().zeroize();
+            BadForm::Utf8
+        })?;
+        Cow::Owned(text)
+    };
+    let decoded = Decoded(text);
+    if decoded.as_str().chars().any(char::is_control) {
         return Err(BadForm::Control);
     }
-    Ok(text)
+    Ok(decoded)
+}
+
+/// The bytes that are meant, in one allocation, so that no part of a secret is left in another.
+fn unescape(encoded: &[u8]) -> Result<Vec<u8>, BadForm> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(encoded.len()));
+    let mut rest = encoded;
+    while let [first, after @ ..] = rest {
+        rest = after;
+        match first {
+            b'+' => bytes.push(b' '),
+            b'%' => {
+                let (digits, after) = rest.split_at_checked(2).ok_or(BadForm::Escape)?;
+                let mut byte = [0];
+                HEXLOWER_PERMISSIVE
+                    .decode_mut(digits, &mut byte)
+                    .map_err(|_| BadForm::Escape)?;
+                bytes.extend(byte);
+                rest = after;
+            }
+            byte => bytes.push(*byte),
+        }
+    }
+    Ok(std::mem::take(&mut *bytes))
 }
 
 #[cfg(test)]
@@ -83,12 +129,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn pairs(body: &str) -> Result<Vec<(String, String)>, BadForm> {
-        parse(body.as_bytes()).map(|parameters| {
-            parameters
-                .into_iter()
-                .map(|(name, value)| (name, value.to_string()))
-                .collect()
-        })
+        parse(body.as_bytes())
+            .map(|parameter| {
+                parameter.map(|Parameter { name, value }| (name.into_string(), value.into_string()))
+            })
+            .collect()
     }
 
     fn pair(name: &str, value: &str) -> (String, String) {
@@ -126,14 +171,14 @@ mod tests {
     proptest! {
         #[test]
         fn no_body_panics(body in proptest::collection::vec(any::<u8>(), 0..256)) {
-            let _outcome = parse(&body);
+            let _last = parse(&body).last();
         }
 
         #[test]
         fn what_is_encoded_is_read_back(value in "[^\\p{Cc}]{0,40}") {
             let encoded: String = percent_encoding::utf8_percent_encode(
                 &value, percent_encoding::NON_ALPHANUMERIC).to_string();
-            prop_assert_eq!(decode(encoded.as_bytes()), Ok(value));
+            prop_assert_eq!(decode(encoded.as_bytes()).map(Decoded::into_string), Ok(value));
         }
     }
 }

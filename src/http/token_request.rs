@@ -3,10 +3,8 @@
 //! **Invariant:** a `TokenRequest` is well-formed: form body only, each parameter at most once,
 //! credentials in one place only.
 
-use zeroize::Zeroizing;
-
 use super::basic;
-use super::form::{self, BadForm, Parameters};
+use super::form::{self, BadForm, Decoded, Parameter};
 use crate::domain::{AuthMethod, ClientSecret, Denial, Secret};
 
 /// A token request, as sent; nothing of it is verified yet.
@@ -116,19 +114,23 @@ fn is_form(content_type: &[u8]) -> bool {
 /// # Errors
 /// The [`Denial`] that says what is wrong.
 pub(super) fn parse(head: &Head<'_>, body: &[u8]) -> Result<TokenRequest, Denial> {
-    let parameters = form::parse(body).map_err(|fault| match fault {
-        BadForm::Escape | BadForm::Utf8 | BadForm::Control => Denial::MalformedBody,
-        BadForm::TooMany => Denial::TooManyParameters,
-    })?;
     let mut fields = Fields::default();
-    fields.take(parameters)?;
-    match fields.grant_type.as_ref().map(|value| value.as_str()) {
+    for parameter in form::parse(body) {
+        fields.take(parameter.map_err(|fault| match fault {
+            BadForm::Escape | BadForm::Utf8 | BadForm::Control => Denial::MalformedBody,
+            BadForm::TooMany => Denial::TooManyParameters,
+        })?);
+    }
+    if fields.repeated {
+        return Err(Denial::RepeatedParameter);
+    }
+    match fields.grant_type.value() {
         None => return Err(Denial::MissingGrantType),
         Some("client_credentials") => {}
         Some(_) => return Err(Denial::UnsupportedGrantType),
     }
-    let resource = std::mem::replace(&mut fields.resource, AskedResource::None);
-    let scope = fields.scope.take().map(|scope| scope.to_string());
+    let resource = std::mem::take(&mut fields.resource);
+    let scope = fields.scope.take();
     Ok(TokenRequest {
         presented: present(head.authorization, fields)?,
         resource,
@@ -137,66 +139,85 @@ pub(super) fn parse(head: &Head<'_>, body: &[u8]) -> Result<TokenRequest, Denial
 }
 
 #[derive(Default)]
-struct Fields {
-    grant_type: Option<Zeroizing<String>>,
-    client_id: Option<Zeroizing<String>>,
-    client_secret: Option<Zeroizing<String>>,
-    scope: Option<Zeroizing<String>>,
-    assertion: Option<Zeroizing<String>>,
-    assertion_type: Option<Zeroizing<String>>,
+struct Fields<'a> {
+    grant_type: Field<'a>,
+    client_id: Field<'a>,
+    client_secret: Field<'a>,
+    scope: Field<'a>,
+    assertion: Field<'a>,
+    assertion_type: Field<'a>,
     resource: AskedResource,
-    seen: Vec<String>,
+    resources: usize,
+    /// A known parameter was there twice. Told once the whole body is well-formed.
+    repeated: bool,
 }
 
-impl Fields {
-    /// Sorts the parameters. Unknown ones are ignored, empty ones count as left out
-    /// (RFC 6749 section 3.2); a known one that is there twice is refused, empty or not. `resource` alone
-    /// may be repeated by its own standard, and is then refused with that standard's code.
-    fn take(&mut self, parameters: Parameters) -> Result<(), Denial> {
-        let mut resources = 0_usize;
-        for (name, value) in parameters {
-            if name == "resource" {
-                resources += 1;
-                self.resource = match resources {
-                    1 if value.is_empty() => AskedResource::None,
-                    1 => AskedResource::One(value.to_string()),
+/// A parameter that may be there once.
+#[derive(Default)]
+enum Field<'a> {
+    #[default]
+    Absent,
+    Sent(Decoded<'a>),
+}
+
+impl Field<'_> {
+    /// The value; an empty one counts as left out (RFC 6749 section 3.2).
+    fn value(&self) -> Option<&str> {
+        match self {
+            Self::Absent => None,
+            Self::Sent(value) => Some(value.as_str()).filter(|value| !value.is_empty()),
+        }
+    }
+
+    /// The value of one's own.
+    fn take(&mut self) -> Option<String> {
+        match std::mem::take(self) {
+            Self::Absent => None,
+            Self::Sent(value) => Some(value.into_string()).filter(|value| !value.is_empty()),
+        }
+    }
+}
+
+impl<'a> Fields<'a> {
+    /// Sorts a parameter in. Unknown ones are ignored (RFC 6749 section 3.2); a known one that is there
+    /// twice is refused, empty or not. `resource` alone may be repeated by its own standard, and is then
+    /// refused with that standard's code.
+    fn take(&mut self, Parameter { name, value }: Parameter<'a>) {
+        let place = match name.as_str() {
+            "resource" => {
+                self.resources += 1;
+                self.resource = match self.resources {
+                    1 if value.as_str().is_empty() => AskedResource::None,
+                    1 => AskedResource::One(value.into_string()),
                     _ => AskedResource::Several,
                 };
-                continue;
+                return;
             }
-            let place = match name.as_str() {
-                "grant_type" => &mut self.grant_type,
-                "client_id" => &mut self.client_id,
-                "client_secret" => &mut self.client_secret,
-                "scope" => &mut self.scope,
-                "client_assertion" => &mut self.assertion,
-                "client_assertion_type" => &mut self.assertion_type,
-                _ => continue,
-            };
-            if self.seen.contains(&name) {
-                return Err(Denial::RepeatedParameter);
-            }
-            self.seen.push(name);
-            if !value.is_empty() {
-                *place = Some(value);
-            }
-        }
-        Ok(())
+            "grant_type" => &mut self.grant_type,
+            "client_id" => &mut self.client_id,
+            "client_secret" => &mut self.client_secret,
+            "scope" => &mut self.scope,
+            "client_assertion" => &mut self.assertion,
+            "client_assertion_type" => &mut self.assertion_type,
+            _ => return,
+        };
+        self.repeated |= matches!(place, Field::Sent(_));
+        *place = Field::Sent(value);
     }
 }
 
 /// One method for one request (RFC 6749 section 2.3). A secret that is empty counts as left out.
-fn present(authorization: Option<&[u8]>, mut fields: Fields) -> Result<Presented, Denial> {
-    let asserted = fields.assertion.is_some() || fields.assertion_type.is_some();
+fn present(authorization: Option<&[u8]>, mut fields: Fields<'_>) -> Result<Presented, Denial> {
+    let asserted = fields.assertion.value().is_some() || fields.assertion_type.value().is_some();
     let methods = [
         authorization.is_some(),
-        fields.client_secret.is_some(),
+        fields.client_secret.value().is_some(),
         asserted,
     ];
     if methods.into_iter().filter(|used| *used).count() > 1 {
         return Err(Denial::TwoMethods);
     }
-    let client_id = fields.client_id.take().map(|id| id.to_string());
+    let client_id = fields.client_id.take();
     if let Some(header) = authorization {
         return Ok(match (basic::parse(header), client_id) {
             (None, _) => Presented::Malformed,
@@ -212,7 +233,7 @@ fn present(authorization: Option<&[u8]>, mut fields: Fields) -> Result<Presented
         (_, client_id) if asserted => Presented::Unsupported { client_id },
         (Some(secret), Some(client_id)) => Presented::Secret {
             client_id,
-            secret: Secret::new(secret.to_string()),
+            secret: Secret::new(secret),
             method: AuthMethod::ClientSecretPost,
         },
         (_, client_id) => Presented::Nothing { client_id },

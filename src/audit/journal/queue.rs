@@ -173,14 +173,11 @@ impl Queue {
         Ok(())
     }
 
-    /// Waits for entries and takes those of one commit. `wait` says how long the writer should hold
-    /// back so that a group can form; it is asked only when several were waiting already. Nothing
-    /// once the queue has failed.
+    /// Waits for entries and takes those of one commit. `wait` says how long the writer should still hold
+    /// back so that a group can form. Nothing once the queue has failed.
     pub(super) fn take(&self, into: &mut Vec<Entry>, wait: impl Fn() -> Option<Duration>) {
         let mut state = self.lock();
         state.settle();
-        // One that waits alone would gain nothing by waiting longer.
-        let loaded = state.entries.len() > 1;
         loop {
             if state.closed == Some(Unrecorded::Failed) {
                 return;
@@ -194,7 +191,7 @@ impl Queue {
                 state.sleeping = false;
                 continue;
             }
-            let Some(pause) = wait().filter(|_| loaded && state.entries.len() < MAX_COMMIT) else {
+            let Some(pause) = wait().filter(|_| state.entries.len() < MAX_COMMIT) else {
                 break;
             };
             state.pacing = true;

@@ -26,7 +26,9 @@ use super::unrecorded::Unrecorded;
 use crate::audit::chain::{Line, Link, TAIL, Tip, splice};
 use crate::audit::event::{Envelope, lineage_renewed};
 
-/// Under load no commit starts sooner than this after the one before (`storage.md`).
+/// No commit starts sooner than this after the one before: an idle writer commits at once, and under load
+/// a group forms, also where the disk is so fast that each entry would be a commit of its own. Each commit
+/// costs two changes of thread; measured in `docs/performance.md`.
 const PACE: Duration = Duration::from_micros(200);
 
 /// Writes the journal. Owned by its thread.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::audit::event::Outside;
 use crate::audit::{Decision, Journal, Recorded, RegistryRef, Trail, Unrecorded, UsedCredential};
-use crate::client_auth::{self, Proof};
+use crate::client_auth::{self, Credential, Proof, Refused};
 use crate::clock::Clock;
 use crate::domain::{ClientId, Denial, Issuer, RequestId, UnixSeconds};
 use crate::evidence::{self, Sources};
@@ -87,7 +87,8 @@ async fn decide<S: Sources>(
     let claim = client_auth::identify(request, registry); // unknown client: a decoy, no early return
     note_claim(trail, request, claim.client());
     let evidence = desk.sources.gather(claim.need()).await?; // ready at once: generated secrets need nothing
-    let verified = client_auth::verify(claim, &evidence, now)?;
+    let verified = client_auth::verify(claim, &evidence, now)
+        .map_err(|refused| note_refused(trail, refused))?;
     let spent = evidence::spend(&desk.sources, verified.marks(), now).await?;
     let proof = verified.accept(spent); // a Proof only after its marks are spent
     note_proof(trail, &proof); // the event knows who, also of a refusal
@@ -132,14 +133,25 @@ fn note_request(trail: &mut Trail, request: &TokenRequest) {
 /// An id that the registry does not know is noted only when it can't be a secret in the wrong field.
 fn note_claim(trail: &mut Trail, request: &TokenRequest, known: Option<&ClientId>) {
     trail.client = known.cloned();
-    if known.is_none() {
-        trail.unknown_client = request.presented.client_id().and_then(ClientId::plausible);
+    // Looked at for known clients too, so that both take as long (checklist 21).
+    let plausible = request.presented.client_id().and_then(ClientId::plausible);
+    trail.unknown_client = plausible.filter(|_| known.is_none());
+}
+
+/// A credential that matched is noted although it proves nothing: an operator sees which one was refused.
+fn note_refused(trail: &mut Trail, refused: Refused) -> Denial {
+    if let Some(credential) = &refused.credential {
+        note_credential(trail, credential);
     }
+    refused.denial
 }
 
 fn note_proof(trail: &mut Trail, proof: &Proof) {
-    let credential = proof.credential();
     trail.proved = true;
+    note_credential(trail, proof.credential());
+}
+
+fn note_credential(trail: &mut Trail, credential: &Credential) {
     trail.method = Some(credential.method);
     trail.credential = Some(UsedCredential {
         id: credential.id.clone(),

@@ -45,6 +45,15 @@ pub struct Credential {
     pub expires: Option<UnixSeconds>,
 }
 
+/// A claim that does not hold.
+#[derive(Debug)]
+pub struct Refused {
+    /// Why not.
+    pub denial: Denial,
+    /// The credential that matched all the same: it is out of its time, or its client may not act.
+    pub credential: Option<Credential>,
+}
+
 /// The proof that a client is who it says it is.
 ///
 /// ```compile_fail,E0423
@@ -73,8 +82,12 @@ pub fn identify<'a>(request: &'a TokenRequest, registry: &Snapshot) -> Claim<'a>
 /// Verifies the credential of a claim.
 ///
 /// # Errors
-/// The [`Denial`] that says why it does not hold; the client sees one and the same answer for all.
-pub fn verify(claim: Claim<'_>, evidence: &Evidence, now: UnixSeconds) -> Result<Verified, Denial> {
+/// [`Refused`] says why it does not hold; the client sees one and the same answer for all.
+pub fn verify(
+    claim: Claim<'_>,
+    evidence: &Evidence,
+    now: UnixSeconds,
+) -> Result<Verified, Refused> {
     let Evidence::Nothing = evidence;
     let checked = match claim.presented {
         Presented::Secret {
@@ -82,25 +95,31 @@ pub fn verify(claim: Claim<'_>, evidence: &Evidence, now: UnixSeconds) -> Result
             secret,
             method,
         } => secret::verify(claim.client.as_deref(), client_id, secret, *method, now),
-        Presented::Unsupported { .. } => Err(Denial::UnregisteredMethod),
-        Presented::Nothing { .. } => Err(Denial::NoCredentials),
-        Presented::Malformed => Err(Denial::MalformedAuthorization),
-        Presented::Mismatch => Err(Denial::ClientIdMismatch),
+        Presented::Unsupported { .. } => Err(Denial::UnregisteredMethod.into()),
+        Presented::Nothing { .. } => Err(Denial::NoCredentials.into()),
+        Presented::Malformed => Err(Denial::MalformedAuthorization.into()),
+        Presented::Mismatch { .. } => Err(Denial::ClientIdMismatch.into()),
     };
-    let client = claim.client.ok_or(match checked {
-        Err(reason @ (Denial::MalformedAuthorization | Denial::ClientIdMismatch)) => reason,
-        Err(Denial::NoCredentials) if claim.presented.client_id().is_none() => {
+    let denial = checked.as_ref().err().map(|refused| refused.denial);
+    let client = claim.client.ok_or(match denial {
+        Some(reason @ (Denial::MalformedAuthorization | Denial::ClientIdMismatch)) => reason,
+        Some(Denial::NoCredentials) if claim.presented.client_id().is_none() => {
             Denial::NoCredentials
         }
         _ => Denial::UnknownClient,
     })?;
     let credential = checked?;
-    admit(&client, now)?;
-    Ok(Verified {
-        client,
-        credential,
-        marks: Vec::new(),
-    })
+    match admit(&client, now) {
+        Ok(()) => Ok(Verified {
+            client,
+            credential,
+            marks: Vec::new(),
+        }),
+        Err(denial) => Err(Refused {
+            denial,
+            credential: Some(credential),
+        }),
+    }
 }
 
 /// Whether a client may act at all at this moment. Also asked again after a wait, against the registry
@@ -116,6 +135,15 @@ pub fn admit(client: &Client, now: UnixSeconds) -> Result<(), Denial> {
         return Err(Denial::ClientExpired);
     }
     Ok(())
+}
+
+impl From<Denial> for Refused {
+    fn from(denial: Denial) -> Self {
+        Self {
+            denial,
+            credential: None,
+        }
+    }
 }
 
 impl Claim<'_> {

@@ -1,6 +1,6 @@
 //! Client secrets (RFC 6749 section 2.3.1), by the hash that the registry holds. Pure.
 
-use super::Credential;
+use super::{Credential, Refused};
 use crate::domain::{AuthMethod, ClientSecret, Denial, SecretVerifier, UnixSeconds};
 use crate::registry::snapshot::{Client, StoredSecret};
 
@@ -12,7 +12,7 @@ pub(super) fn verify(
     presented: &ClientSecret,
     method: AuthMethod,
     now: UnixSeconds,
-) -> Result<Credential, Denial> {
+) -> Result<Credential, Refused> {
     let computed = SecretVerifier::of_presented(client_id, presented);
     let stored = client.map_or(&[][..], |client| &client.secrets);
     let Some(secret) = find(stored, computed.as_ref()) else {
@@ -20,19 +20,25 @@ pub(super) fn verify(
             Denial::UnregisteredMethod
         } else {
             Denial::WrongSecret
-        });
+        }
+        .into());
     };
-    if secret.not_before.is_some_and(|moment| now < moment) {
-        return Err(Denial::CredentialNotYetValid);
-    }
-    if secret.expires.is_some_and(|moment| now >= moment) {
-        return Err(Denial::CredentialExpired);
-    }
-    Ok(Credential {
+    let credential = Credential {
         id: secret.id.clone(),
         label: secret.label.clone(),
         method,
         expires: secret.expires,
+    };
+    let denial = if secret.not_before.is_some_and(|moment| now < moment) {
+        Denial::CredentialNotYetValid
+    } else if secret.expires.is_some_and(|moment| now >= moment) {
+        Denial::CredentialExpired
+    } else {
+        return Ok(credential);
+    };
+    Err(Refused {
+        denial,
+        credential: Some(credential),
     })
 }
 

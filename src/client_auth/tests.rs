@@ -26,7 +26,7 @@ fn secret(client_id: &str, secret: &str) -> TokenRequest {
     })
 }
 
-fn outcome(request: &TokenRequest, change: impl FnOnce(&mut Client)) -> Result<Verified, Denial> {
+fn outcome(request: &TokenRequest, change: impl FnOnce(&mut Client)) -> Result<Verified, Refused> {
     let resource = Arc::new(sample::resource("billing"));
     let mut client = sample::client(&[Arc::clone(&resource)]);
     change(&mut client);
@@ -35,7 +35,7 @@ fn outcome(request: &TokenRequest, change: impl FnOnce(&mut Client)) -> Result<V
 }
 
 fn denied(request: &TokenRequest, change: impl FnOnce(&mut Client)) -> Denial {
-    outcome(request, change).unwrap_err()
+    outcome(request, change).unwrap_err().denial
 }
 
 #[test]
@@ -104,6 +104,23 @@ fn times_of_client_and_secret_are_half_open() {
 }
 
 #[test]
+fn a_refusal_names_the_credential_that_matched() {
+    let good = secret("ledger", sample::secret().expose());
+    let refused = outcome(&good, |client| client.disabled = true).unwrap_err();
+    let expected = outcome(&good, |_| ()).unwrap().credential.id;
+    assert_eq!(refused.credential.unwrap().id, expected);
+    let expired = outcome(&good, |client| {
+        client
+            .secrets
+            .first_mut()
+            .map(|stored| stored.expires = Some(NOW));
+    });
+    assert_eq!(expired.unwrap_err().credential.unwrap().id, expected);
+    let wrong = outcome(&secret("ledger", "hunter2"), |_| ()).unwrap_err();
+    assert!(wrong.credential.is_none());
+}
+
+#[test]
 fn two_secrets_are_valid_at_once_during_a_rotation() {
     let good = secret("ledger", sample::secret().expose());
     let both = outcome(&good, |client| {
@@ -141,7 +158,18 @@ fn what_is_no_secret_is_refused_by_its_name() {
             Denial::UnregisteredMethod,
         ),
         (Presented::Malformed, Denial::MalformedAuthorization),
-        (Presented::Mismatch, Denial::ClientIdMismatch),
+        (
+            Presented::Mismatch {
+                client_id: "ledger".to_owned(),
+            },
+            Denial::ClientIdMismatch,
+        ),
+        (
+            Presented::Mismatch {
+                client_id: "nobody".to_owned(),
+            },
+            Denial::ClientIdMismatch,
+        ),
         (
             Presented::Unsupported { client_id: None },
             Denial::UnknownClient,

@@ -43,7 +43,10 @@ pub enum Presented {
     /// An `Authorization` header that can't be read as Basic.
     Malformed,
     /// `client_id` in the body is another one than the credentials'.
-    Mismatch,
+    Mismatch {
+        /// The id of the credentials.
+        client_id: String,
+    },
 }
 
 /// The `resource` parameter.
@@ -221,7 +224,9 @@ fn present(authorization: Option<&[u8]>, mut fields: Fields<'_>) -> Result<Prese
     if let Some(header) = authorization {
         return Ok(match (basic::parse(header), client_id) {
             (None, _) => Presented::Malformed,
-            (Some((id, _)), Some(other)) if id != other => Presented::Mismatch,
+            (Some((client_id, _)), Some(other)) if client_id != other => {
+                Presented::Mismatch { client_id }
+            }
             (Some((client_id, secret)), _) => Presented::Secret {
                 client_id,
                 secret,
@@ -245,9 +250,9 @@ impl Presented {
     #[must_use]
     pub fn client_id(&self) -> Option<&str> {
         match self {
-            Self::Secret { client_id, .. } => Some(client_id),
+            Self::Secret { client_id, .. } | Self::Mismatch { client_id } => Some(client_id),
             Self::Unsupported { client_id } | Self::Nothing { client_id } => client_id.as_deref(),
-            Self::Malformed | Self::Mismatch => None,
+            Self::Malformed => None,
         }
     }
 
@@ -256,8 +261,8 @@ impl Presented {
     pub const fn method(&self) -> Option<AuthMethod> {
         match self {
             Self::Secret { method, .. } => Some(*method),
-            Self::Malformed => Some(AuthMethod::ClientSecretBasic),
-            Self::Unsupported { .. } | Self::Nothing { .. } | Self::Mismatch => None,
+            Self::Malformed | Self::Mismatch { .. } => Some(AuthMethod::ClientSecretBasic),
+            Self::Unsupported { .. } | Self::Nothing { .. } => None,
         }
     }
 }

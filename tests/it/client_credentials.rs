@@ -25,9 +25,12 @@ fn seen(answer: &Answer) -> (u16, Vec<(String, String)>, String) {
 }
 
 /// The reason that the operator sees.
+fn event(grantd: &Grantd, answer: &Answer) -> serde_json::Value {
+    events_of(grantd, answer)[0].clone()
+}
+
 fn reason(grantd: &Grantd, answer: &Answer) -> String {
-    let events = events_of(grantd, answer);
-    events[0]["data"]["reason"]
+    event(grantd, answer)["data"]["reason"]
         .as_str()
         .expect("a refusal has a reason")
         .to_owned()
@@ -423,6 +426,7 @@ async fn checklist_16_client_id_in_the_body_must_be_that_of_the_credentials() {
         .await
         .refused(401, "invalid_client");
     assert_eq!(reason(&grantd, &answer), "client_id_mismatch");
+    assert_eq!(event(&grantd, &answer)["data"]["client_id"], "reader");
 }
 
 #[tokio::test]
@@ -482,6 +486,14 @@ async fn checklist_18_and_21_every_failure_to_authenticate_looks_the_same() {
                 "{client}: {why}"
             );
             assert_eq!(reason(&grantd, &answer), why, "{client}");
+            // A credential that matched is named, although it proves nothing any more.
+            let matched = !matches!(why, "unknown_client" | "wrong_secret");
+            let data = &event(&grantd, &answer)["data"];
+            assert_eq!(
+                data["credential_id"].is_string(),
+                matched,
+                "{client}: {data}"
+            );
         }
     }
     for ask in [

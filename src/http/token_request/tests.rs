@@ -161,7 +161,7 @@ fn the_client_id_of_the_body_must_be_that_of_the_header() {
     let same = basic("c:s", "grant_type=client_credentials&client_id=c").unwrap();
     assert!(matches!(same.presented, Presented::Secret { .. }));
     let other = basic("c:s", "grant_type=client_credentials&client_id=d").unwrap();
-    assert!(matches!(other.presented, Presented::Mismatch));
+    assert!(matches!(other.presented, Presented::Mismatch { .. }));
 }
 
 #[test]

@@ -88,7 +88,7 @@ async fn decide<S: Sources>(
     note_claim(trail, request, claim.client());
     let evidence = desk.sources.gather(claim.need()).await?; // ready at once: generated secrets need nothing
     let verified = client_auth::verify(claim, &evidence, now)
-        .map_err(|refused| note_refused(trail, refused))?;
+        .map_err(|refused| note_refused(trail, &refused))?;
     let spent = evidence::spend(&desk.sources, verified.marks(), now).await?;
     let proof = verified.accept(spent); // a Proof only after its marks are spent
     note_proof(trail, &proof); // the event knows who, also of a refusal
@@ -139,7 +139,7 @@ fn note_claim(trail: &mut Trail, request: &TokenRequest, known: Option<&ClientId
 }
 
 /// A credential that matched is noted although it proves nothing: an operator sees which one was refused.
-fn note_refused(trail: &mut Trail, refused: Refused) -> Denial {
+fn note_refused(trail: &mut Trail, refused: &Refused) -> Denial {
     if let Some(credential) = &refused.credential {
         note_credential(trail, credential);
     }

@@ -110,10 +110,9 @@ fn a_refusal_names_the_credential_that_matched() {
     let expected = outcome(&good, |_| ()).unwrap().credential.id;
     assert_eq!(refused.credential.unwrap().id, expected);
     let expired = outcome(&good, |client| {
-        client
-            .secrets
-            .first_mut()
-            .map(|stored| stored.expires = Some(NOW));
+        for stored in &mut client.secrets {
+            stored.expires = Some(NOW);
+        }
     });
     assert_eq!(expired.unwrap_err().credential.unwrap().id, expected);
     let wrong = outcome(&secret("ledger", "hunter2"), |_| ()).unwrap_err();

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::serve::failed;
-use super::{Exit, Format, Io};
+use super::tell::failed;
+use super::{Exit, Format, Io, help};
 use crate::clock::Clock;
 use crate::domain::{Algorithm, CommitId, Lifetime};
 use crate::registry::check::{Expiry, POLICY_FOLDER, Rules, expiries};
@@ -19,9 +19,10 @@ const DEFAULT_WINDOW: &str = "30d";
 
 /// Checks a registry: every problem of every file, with its line and what to write instead.
 ///
-/// Exit codes: 0 accepted (warnings included), 1 the folder can't be read, 2 wrong usage,
-/// 3 refused.
+/// It is the code that the daemon loads a registry with, so what is accepted here is served there. Run
+/// it in CI on every pull request.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = help::CHECK)]
 pub(super) struct Args {
     /// The registry folder; "registry.d", or that of --config, where left out.
     #[arg(value_name = "DIR")]

@@ -7,11 +7,12 @@ use toml_edit::{Array, Datetime, DocumentMut, Item, Table, value};
 use super::secret::{
     EditError, Folder, NewSecret, SecretArgs, Written, alone_is_fine, create, finish,
 };
-use super::{Exit, Format, Io};
+use super::{Exit, Format, Io, help};
 use crate::domain::{ClientId, Owner, ResourceName, ScopeName};
 
 /// Makes clients.
 #[derive(Debug, clap::Subcommand)]
+#[command(after_long_help = help::CLIENT)]
 pub(super) enum Command {
     /// Makes a client with a secret, and writes its file.
     New(NewArgs),
@@ -23,6 +24,7 @@ pub(super) enum Command {
 /// Without, stdout has the file to save, and stderr the secret. A file that exists is never
 /// overwritten.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = help::CLIENT_NEW)]
 pub(super) struct NewArgs {
     /// The client's id: lower-case letters, digits, `-`, `_` and `.`.
     #[arg(value_name = "ID", value_parser = ClientId::parse)]

@@ -9,9 +9,10 @@ use clap::Args as ClapArgs;
 use serde_json::json;
 
 use super::keys::{KeysCommandError, Place};
-use super::{Exit, Format, Io};
+use super::tell::failed;
+use super::{Exit, Format, Io, help};
 use crate::clock::Clock;
-use crate::domain::{Algorithm, InstanceName, Issuer, chain};
+use crate::domain::{Algorithm, InstanceName, Issuer};
 use crate::keys::custody::Custody;
 use crate::keys::ports::{RingStore, Vault};
 use crate::keys::ring::{KeyRecord, KeyState};
@@ -23,8 +24,11 @@ use crate::store::{OnCorruption, StateDir, Store};
 /// The settings file that is written, with `@PLACES@` to fill in.
 const TEMPLATE: &str = include_str!("init/grantd.toml");
 
-/// Make a new deployment: its folders, its grantd.toml, its first signing keys.
+/// Makes a new deployment: its folders, its grantd.toml, its first signing keys.
+///
+/// Nothing that is there is overwritten. What was cut short is finished by saying the same again.
 #[derive(Debug, ClapArgs)]
+#[command(after_long_help = help::INIT)]
 pub(super) struct Args {
     /// The folder of the deployment; it is made where it is not there.
     #[arg(long, value_name = "DIR", default_value = ".")]
@@ -101,11 +105,7 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Exit {
     let place = args.place();
     let printed = match make(args, &place) {
         Ok(made) => print(&made, &place, args.format, io),
-        Err(error) => {
-            // Nobody is left to tell when stderr is closed.
-            let _closed = writeln!(io.err, "grantd: {}", chain(&error));
-            return Exit::Failed;
-        }
+        Err(error) => return failed(io, &error),
     };
     printed.map_or(Exit::Failed, |()| Exit::Done)
 }

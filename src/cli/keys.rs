@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use clap::{Args as ClapArgs, Subcommand};
 
-use super::{Exit, Format, Io};
+use super::tell::failed;
+use super::{Exit, Format, Io, help};
 use crate::admin::{AdminClient, ClientFault, KeysOutcome};
 use crate::clock::Clock;
-use crate::domain::{Algorithm, KeyId, chain};
+use crate::domain::{Algorithm, KeyId};
 use crate::keys::custody::{Custody, CustodyError};
 use crate::keys::ports::{RingStore, Vault};
 use crate::keys::ring::{KeyRecord, Ring};
@@ -24,8 +25,11 @@ mod print;
 
 use print::{print_outcome, print_rings};
 
-/// Show and rotate the signing keys.
+/// Lists and rotates the signing keys.
+///
+/// Keys rotate by themselves; these commands show what comes next, and help when something went wrong.
 #[derive(Debug, ClapArgs)]
+#[command(after_long_help = help::KEYS)]
 pub(super) struct Args {
     #[command(subcommand)]
     action: Action,
@@ -33,15 +37,17 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// List the keys, their states and their next steps.
+    /// Lists the keys, their states and their next steps.
+    #[command(after_long_help = help::KEYS_LIST)]
     List {
         #[command(flatten)]
         at: At,
     },
-    /// Let the next key sign now.
+    /// Lets the next key sign now.
     ///
     /// It must have been published for long enough, or verifiers that cache would not know it: the
     /// refusal says from when on it may sign.
+    #[command(after_long_help = help::KEYS_ROTATE)]
     Rotate {
         /// Rotate this algorithm's ring; without it, every ring whose next key may sign.
         #[arg(long, value_name = "ALG", conflicts_with = "compromised")]
@@ -55,10 +61,11 @@ enum Action {
         #[command(flatten)]
         at: At,
     },
-    /// Accept wall time though it lies behind what was seen before.
+    /// Accepts wall time though it lies behind what was seen before.
     ///
     /// While it does, the daemon is not ready and answers 503. If the clock had been wrong before and is right
     /// now, say so with this; key states stay as they are until time has caught up.
+    #[command(after_long_help = help::KEYS_ACCEPT_CLOCK)]
     AcceptClock {
         #[command(flatten)]
         at: At,
@@ -173,11 +180,7 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Exit {
     };
     match done {
         Ok(()) => Exit::Done,
-        Err(error) => {
-            // Nobody is left to tell when stderr is closed.
-            let _closed = writeln!(io.err, "grantd: {}", chain(&error));
-            Exit::Failed
-        }
+        Err(error) => failed(io, &error),
     }
 }
 

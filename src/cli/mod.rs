@@ -1,16 +1,24 @@
 //! The command line: one file a subcommand. Touches: process.
 //!
-//! Results go to stdout, words for people to stderr. Exit codes are stable: 0 done, 1 failed,
-//! 2 wrong usage, 3 refused by `check`.
+//! Results go to stdout, words for people to stderr. Exit codes are stable: see [`Exit`].
 
 mod audit;
 mod check;
 mod client;
+mod completions;
 mod dev;
+mod discovery;
+mod help;
+mod https;
 mod init;
+mod json;
 mod keys;
+mod man;
 mod secret;
 mod serve;
+mod tell;
+mod token;
+mod verify;
 
 use std::io::Write;
 
@@ -18,7 +26,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 /// grantd: an OAuth 2.0 token daemon for machines.
 #[derive(Debug, Parser)]
-#[command(name = "grantd", version, about, max_term_width = 100)]
+#[command(name = "grantd", version, about, max_term_width = 100, after_long_help = help::GRANTD)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -45,6 +53,14 @@ enum Command {
     Keys(keys::Args),
     /// Reads, searches and verifies the audit events.
     Audit(audit::Args),
+    /// Gets an access token, for a script or a cron job.
+    Token(token::Args),
+    /// Checks an access token, and says which rule it breaks.
+    Verify(verify::Args),
+    /// Prints the completions of a shell.
+    Completions(completions::Args),
+    /// Writes the manual pages.
+    Man(man::Args),
 }
 
 /// How a result is printed.
@@ -63,11 +79,12 @@ pub enum Format {
 pub enum Exit {
     /// Done.
     Done = 0,
-    /// Failed: the message on stderr says why.
+    /// Failed: the message on stderr says why. What could pass by itself may be tried again.
     Failed = 1,
     /// The arguments are wrong.
     Usage = 2,
-    /// The registry was refused by `check`.
+    /// Refused: a registry by `check`, a client by the token server, a token by `verify`. Trying again
+    /// gets the same.
     Refused = 3,
 }
 
@@ -90,5 +107,9 @@ pub fn run(cli: &Cli, io: &mut Io<'_>) -> Exit {
         Command::Secret(command) => secret::run(command, io),
         Command::Keys(args) => keys::run(args, io),
         Command::Audit(args) => audit::run(args, io),
+        Command::Token(args) => token::run(args, io),
+        Command::Verify(args) => verify::run(args, io),
+        Command::Completions(args) => completions::run(args, io),
+        Command::Man(args) => man::run(args, io),
     }
 }

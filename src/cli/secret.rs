@@ -11,7 +11,7 @@ use jiff::{Timestamp, ToSpan};
 use serde_json::json;
 use toml_edit::{ArrayOfTables, Datetime, DocumentMut, InlineTable, Item, Table, Value, value};
 
-use super::{Exit, Format, Io};
+use super::{Exit, Format, Io, help};
 use crate::clock::Clock;
 use crate::domain::{ClientId, CredentialId, GeneratedSecret, Lifetime, UnixSeconds};
 use crate::random;
@@ -24,6 +24,7 @@ const DEFAULT_SECRET_LIFETIME: Lifetime = Lifetime::from_days(180);
 
 /// Makes secrets.
 #[derive(Debug, clap::Subcommand)]
+#[command(after_long_help = help::SECRET)]
 pub(super) enum Command {
     /// Makes a secret for a client and writes its hash into the client's file.
     New(NewArgs),
@@ -34,6 +35,7 @@ pub(super) enum Command {
 /// With --dir or --file the table is appended to the client's file in place, and stdout has the
 /// secret alone. Without, stdout has the table to paste, and stderr the secret.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = help::SECRET_NEW)]
 pub(super) struct NewArgs {
     /// The client.
     #[arg(long, value_name = "ID", value_parser = ClientId::parse)]

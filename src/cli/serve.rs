@@ -2,15 +2,17 @@
 
 use std::path::PathBuf;
 
-use super::{Exit, Io};
+use super::tell::failed;
+use super::{Exit, Io, help};
 use crate::daemon::{self, End, Plan};
 use crate::{settings, telemetry};
 
 /// Serves tokens until it is told to stop.
 ///
-/// SIGTERM or SIGINT drains and stops, a second one stops at once; SIGHUP looks at the registry again. Exit
-/// codes: 0 stopped, 1 failed or could not start, 2 wrong usage.
+/// Everything is in the settings, whose every line is explained in the file that `grantd init` writes. The
+/// registry is watched: a change of it needs neither a restart nor a signal.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = help::SERVE)]
 pub(super) struct Args {
     /// The settings.
     #[arg(long, value_name = "FILE", default_value = "/etc/grantd/grantd.toml")]
@@ -50,11 +52,4 @@ pub(super) const fn exit(end: End) -> Exit {
         End::Stopped | End::Hurried => Exit::Done,
         End::Failed(_) => Exit::Failed,
     }
-}
-
-/// Says why a command failed, with all causes.
-pub(super) fn failed(io: &mut Io<'_>, error: &dyn std::error::Error) -> Exit {
-    // Nothing more can be said where stderr is gone.
-    let _gone = writeln!(io.err, "grantd: {}", crate::domain::chain(error));
-    Exit::Failed
 }

@@ -6,6 +6,7 @@
 mod audit;
 mod check;
 pub mod defaults;
+pub mod environment;
 mod file;
 
 use std::net::SocketAddr;

@@ -203,6 +203,11 @@ pub const DESERIALIZE: &[Exception] = &[
         reason: "what a NATS server answers",
     },
     Exception {
+        from: "cli::json",
+        to: "",
+        reason: "objects that a server, a token or the cache holds: untyped, each member once",
+    },
+    Exception {
         from: "admin::protocol",
         to: "",
         reason: "what goes over the admin socket",

@@ -17,7 +17,7 @@ use crate::support::{
 const SERVED: Duration = Duration::from_secs(15);
 
 /// Each subcommand.
-const COMMANDS: [&[&str]; 18] = [
+const COMMANDS: [&[&str]; 22] = [
     &[],
     &["init"],
     &["serve"],
@@ -36,6 +36,10 @@ const COMMANDS: [&[&str]; 18] = [
     &["audit", "export"],
     &["audit", "find"],
     &["audit", "verify"],
+    &["token"],
+    &["verify"],
+    &["completions"],
+    &["man"],
 ];
 
 /// A registry folder with these files.

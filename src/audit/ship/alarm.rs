@@ -5,10 +5,10 @@
 
 use std::collections::VecDeque;
 
-use super::connect::with_causes;
 use super::decide::{Backwards, Stranger};
 use crate::audit::event::{ControlEvent, LineageRenewal, RenewalCause, StreamAlarm};
 use crate::audit::journal::Journal;
+use crate::domain::chain;
 
 /// Most alarms that are owed. More come only from a foreign publisher that goes on and on, and the
 /// log and the counters have them all.
@@ -103,7 +103,7 @@ impl Owed {
             };
             if let Err(error) = recorded {
                 tracing::warn!(
-                    error = with_causes(&error),
+                    error = chain(&error),
                     "an alarm about the stream can't be recorded now"
                 );
                 return;

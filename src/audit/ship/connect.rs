@@ -238,18 +238,3 @@ async fn read_limited(path: &Path) -> Result<Vec<u8>, ConnectFault> {
     }
     Ok(bytes)
 }
-
-/// An error with its causes, each once: `a: b: c`.
-pub(super) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        let words = next.to_string();
-        if !text.contains(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-        cause = next.source();
-    }
-    text
-}

@@ -9,10 +9,10 @@ use async_nats::header::{HeaderMap, NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_ME
 use async_nats::{Client, Request};
 use tokio::time::timeout;
 
-use super::connect::with_causes;
 use super::reply::{Doubt, Outcome, judge};
 use super::settings::ShipSettings;
 use crate::audit::chain::Line;
+use crate::domain::chain;
 use crate::random;
 
 const EXPECTED_SUBJECT: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
@@ -70,7 +70,7 @@ async fn send(
                 line.bytes().clone(),
             )
             .await
-            .map_err(|error| with_causes(&error))?;
+            .map_err(|error| chain(&error))?;
     }
     let request = Request::new()
         .headers(headers.of(last, true))
@@ -80,7 +80,7 @@ async fn send(
         .send_request(settings.subject(last.event_type()), request)
         .await
         .map(|message| message.payload)
-        .map_err(|error| with_causes(&error))
+        .map_err(|error| chain(&error))
 }
 
 /// Makes the headers of one message after the other.

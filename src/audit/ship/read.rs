@@ -14,9 +14,9 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tokio::time::timeout;
 
-use super::connect::{ConnectFault, connect, with_causes};
+use super::connect::{ConnectFault, connect};
 use super::settings::{NatsSettings, StreamName, subjects_of};
-use crate::domain::{InstanceName, UnixSeconds};
+use crate::domain::{InstanceName, UnixSeconds, chain};
 use crate::random;
 
 /// Where to begin.
@@ -210,6 +210,6 @@ impl Maker {
 fn request(what: &'static str, error: &(dyn std::error::Error + 'static)) -> ReadFault {
     ReadFault::Request {
         what,
-        reason: with_causes(error),
+        reason: chain(error),
     }
 }

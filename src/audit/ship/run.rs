@@ -5,13 +5,14 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
-use super::connect::{ConnectFault, Connection, connect, with_causes};
+use super::connect::{ConnectFault, Connection, connect};
 use super::marks::ShipMarks;
 use super::session::{Memory, Session, SessionEnd};
 use super::settings::ShipSettings;
 use super::status::{ShipCounters, ShipState, StatusBoard};
 use crate::audit::journal::{Journal, Tail};
 use crate::clock::Clock;
+use crate::domain::chain;
 use crate::random;
 use crate::tasks::Tasks;
 
@@ -90,7 +91,7 @@ async fn one_session(
             if matches!(fault, ConnectFault::Resolve { .. }) {
                 ShipCounters::add(&ports.counters.resolve_failures, 1);
             }
-            SessionEnd::Failed(with_causes(&fault))
+            SessionEnd::Failed(chain(&fault))
         }
     }
 }

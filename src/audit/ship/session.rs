@@ -9,7 +9,6 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::alarm::Owed;
 use super::backoff::Backoff;
-use super::connect::with_causes;
 use super::decide::Position;
 use super::look::Known;
 use super::marks::ShipMark;
@@ -20,7 +19,7 @@ use super::settings::ShipSettings;
 use super::status::{ShipCounters, ShipState};
 use super::stream::{StreamFault, StreamLink};
 use crate::audit::chain::Line;
-use crate::domain::UnixMillis;
+use crate::domain::{UnixMillis, chain};
 use crate::random;
 
 /// Most lines of one batch: the journal's largest commit. A server takes 1,000 messages a batch.
@@ -43,7 +42,7 @@ pub(super) enum SessionEnd {
 
 impl From<StreamFault> for SessionEnd {
     fn from(fault: StreamFault) -> Self {
-        Self::Failed(with_causes(&fault))
+        Self::Failed(chain(&fault))
     }
 }
 
@@ -251,7 +250,7 @@ impl<'a> Session<'a> {
             Some(Ok(_)) => Err(SessionEnd::Failed(format!(
                 "the journal has no line {next}"
             ))),
-            Some(Err(error)) => Err(SessionEnd::Failed(with_causes(&error))),
+            Some(Err(error)) => Err(SessionEnd::Failed(chain(&error))),
             None => Err(SessionEnd::Failed(
                 "reading the journal broke off".to_owned(),
             )),
@@ -343,10 +342,7 @@ impl<'a> Session<'a> {
         match self.ports.tasks.blocking(move || marks.save(mark)).await {
             Some(Ok(())) => self.memory.saved = Some(mark),
             Some(Err(error)) => {
-                tracing::warn!(
-                    error = with_causes(&error),
-                    "cannot keep the shipper's mark"
-                );
+                tracing::warn!(error = chain(&error), "cannot keep the shipper's mark");
             }
             None => {}
         }

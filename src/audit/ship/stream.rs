@@ -11,11 +11,10 @@ use async_nats::jetstream::{Context, ErrorCode, stream};
 use async_nats::{Client, ServerInfo};
 use bytes::Bytes;
 
-use super::connect::with_causes;
 use super::findings::safe_config;
 use super::settings::ShipSettings;
 use crate::audit::chain::MAX_LINE;
-use crate::domain::UnixMillis;
+use crate::domain::{UnixMillis, chain};
 
 /// The first server whose atomic batches can be trusted: 2.12.0 could commit a batch in part.
 const BATCHES_SINCE: (u64, u64, u64) = (2, 12, 1);
@@ -192,7 +191,7 @@ fn found(asked: Result<StreamMessage, LastRawMessageError>) -> Result<Option<Sto
 fn request(what: &'static str, error: &(dyn std::error::Error + 'static)) -> StreamFault {
     StreamFault::Request {
         what,
-        reason: with_causes(error),
+        reason: chain(error),
     }
 }
 

@@ -1,10 +1,11 @@
 //! `grantd audit export`: every event, byte for byte. Touches: fs, net.
 
 use super::source::{Source, SourceArgs, Start};
-use super::{Exit, Fault, Io};
+use super::{Exit, Fault, Io, help};
 
 /// Prints all events as JSON lines.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = help::AUDIT_EXPORT)]
 pub(super) struct Args {
     #[command(flatten)]
     source: SourceArgs,

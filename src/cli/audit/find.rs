@@ -5,12 +5,13 @@ use serde_json::Value;
 use super::source::{Source, SourceArgs, Start};
 use super::span::Since;
 use super::tail::print;
-use super::{Exit, Fault, Format, Io};
+use super::{Exit, Fault, Format, Io, help};
 use crate::clock::Clock;
 use crate::domain::UnixSeconds;
 
 /// Finds events; each that fits all of what is given.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = help::AUDIT_FIND)]
 pub(super) struct Args {
     /// Of this request: the id in its answer
     #[arg(long, value_name = "ID")]

@@ -15,10 +15,14 @@ mod verify;
 
 use clap::Subcommand;
 
-use super::{Exit, Format, Io};
+use super::tell::failed;
+use super::{Exit, Format, Io, help};
 
 /// Reads, searches and verifies the audit events.
+///
+/// They come from a daemon on this machine, live or stopped, or from the stream that it ships them to.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = help::AUDIT)]
 pub(super) struct Args {
     /// How results are printed
     #[arg(long, global = true, value_enum, default_value_t)]
@@ -54,10 +58,8 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Exit {
         // `grantd audit export | head` is no failure.
         Err(Fault::Print(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::Done,
         Err(fault) => {
-            let exit = fault.exit();
-            // Where stderr is gone too, the exit code alone has to do.
-            let _told = writeln!(io.err, "grantd audit: {}", with_causes(&fault));
-            exit
+            let _told = failed(io, &fault);
+            fault.exit()
         }
     }
 }
@@ -83,15 +85,4 @@ impl Fault {
             Self::Source(_) | Self::Print(_) => Exit::Failed,
         }
     }
-}
-
-fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text.push_str(": ");
-        text.push_str(&next.to_string());
-        cause = next.source();
-    }
-    text
 }

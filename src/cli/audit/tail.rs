@@ -2,10 +2,11 @@
 
 use super::row::row;
 use super::source::{Source, SourceArgs, Start};
-use super::{Exit, Fault, Format, Io};
+use super::{Exit, Fault, Format, Io, help};
 
 /// Shows the last events.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = help::AUDIT_TAIL)]
 pub(super) struct Args {
     /// How many events
     #[arg(short = 'n', long = "lines", value_name = "N", default_value_t = 10)]

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::source::{Source, SourceArgs, Start};
-use super::{Exit, Fault, Format, Io};
+use super::{Exit, Fault, Format, Io, help};
 use crate::audit::chain::{Finding, Line, Lineage, Step, Verifier};
 
 /// Most findings that are printed; the rest is counted. One break in the middle can make thousands.
@@ -12,6 +12,7 @@ const MAX_SHOWN: usize = 100;
 
 /// Checks that each event follows the one before.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = help::AUDIT_VERIFY)]
 pub(super) struct Args {
     /// The hash that the last event must have, as it was noted elsewhere
     #[arg(long, value_name = "HASH")]

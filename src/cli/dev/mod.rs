@@ -15,8 +15,9 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use self::demo::{Demo, DemoError};
-use super::serve::{exit, failed};
-use super::{Exit, Format, Io, check};
+use super::serve::exit;
+use super::tell::failed;
+use super::{Exit, Format, Io, check, help};
 use crate::clock::Clock;
 use crate::daemon::{self, Plan, StartError};
 use crate::domain::Algorithm;
@@ -36,6 +37,7 @@ const ALGORITHMS: [Algorithm; 5] = Algorithm::ALL;
 ///
 /// For trying things and for tests. Ctrl-C ends it.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = help::DEV)]
 pub(super) struct Args {
     /// Where to listen; port 0 picks a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8443")]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::cli::check::{refusal_exit, show};
+use crate::cli::tell::failed;
 use crate::cli::{Exit, Io};
 use crate::clock::Clock;
 use crate::domain::{Algorithm, ClientId, Lifetime};
@@ -54,29 +55,23 @@ pub(in crate::cli) fn finish(result: Result<(), EditError>, io: &mut Io<'_>) -> 
         Ok(()) => return Exit::Done,
         Err(error) => error,
     };
-    let mut line = format!("error: {error}");
-    let mut source = std::error::Error::source(&error);
-    while let Some(cause) = source {
-        line.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    let (told, exit) = match &error {
+    match &error {
         EditError::Refused(folder, why) => {
             let shown = match why {
                 Refusal::Check(problems) => show(folder, problems, io),
                 Refusal::Load(error) => writeln!(io.err, "error: {error}"),
             };
-            (
-                shown.and_then(|()| writeln!(io.err, "{line}: nothing was written")),
-                refusal_exit(why),
-            )
+            // Where stderr is closed, the exit code still says it.
+            let _told =
+                shown.and_then(|()| writeln!(io.err, "error: {error}: nothing was written"));
+            refusal_exit(why)
         }
-        EditError::Expiry(_) => (writeln!(io.err, "{line}"), Exit::Usage),
-        _ => (writeln!(io.err, "{line}"), Exit::Failed),
-    };
-    // Where stderr is closed, the exit code still says it.
-    drop(told);
-    exit
+        EditError::Expiry(_) => {
+            failed(io, &error);
+            Exit::Usage
+        }
+        _ => failed(io, &error),
+    }
 }
 
 impl Folder {

@@ -4,6 +4,7 @@
 mod audit;
 mod client;
 mod deployment;
+mod fake;
 mod fault;
 mod git;
 mod grantd;
@@ -21,6 +22,7 @@ mod wait;
 pub use audit::{events, events_of, python};
 pub use client::{Answer, Ask, Https, Protocol, exchange};
 pub use deployment::{Deployment, failed, grantd, said};
+pub use fake::{FakeServer, answer};
 pub use fault::Proxy;
 pub use git::WorkTree;
 pub use grantd::{Grantd, shared};

@@ -28,6 +28,9 @@ pub mod clock;
 pub mod daemon;
 pub mod domain;
 pub mod evidence;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod grant;
 pub mod http;
 pub mod issue;

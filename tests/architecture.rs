@@ -147,6 +147,25 @@ fn imports_along_the_flow_and_in_tests_are_no_finding() {
 }
 
 #[test]
+fn fuzz_targets_are_tests_and_no_other_feature_is() {
+    let house = |cfg: &str| {
+        let text = format!("#[cfg({cfg})] mod inner {{ use crate::mint::sign; }}");
+        House::of(&[
+            ("src/domain/mod.rs", &text),
+            ("src/mint.rs", "pub fn sign() {}"),
+        ])
+    };
+    none(&rules::order(&house("any(test, feature = \"fuzzing\")")));
+    for cfg in [
+        "feature = \"fuzzing\"",
+        "any(test, feature = \"x\")",
+        "any(test, unix)",
+    ] {
+        found(&rules::order(&house(cfg)), 1, "domain");
+    }
+}
+
+#[test]
 fn the_words_import_nothing_of_the_crate() {
     let house = House::of(&[
         ("src/domain/ids.rs", "use crate::random::bits;"),

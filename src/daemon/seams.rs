@@ -5,10 +5,9 @@ use std::sync::Arc;
 use tracing::error;
 
 use crate::audit::Journal;
-use crate::audit::chain::Lineage;
 use crate::audit::event::{ClockChange, ControlEvent, KeyEvent, KeyStep};
 use crate::audit::ship::{ShipMark, ShipMarks, UnsavedMark};
-use crate::domain::{UnixMillis, chain};
+use crate::domain::chain;
 use crate::keys::event::{KeyEventKind, KeysEvent};
 use crate::keys::ports::{KeyJournal, NotRecorded};
 use crate::store::{Store, StoreError};
@@ -28,7 +27,7 @@ pub(super) struct StoredMark {
 pub(super) fn read_mark(store: &Store) -> Result<Option<ShipMark>, StoreError> {
     match store.ship_mark()?.filter(|bytes| !bytes.is_empty()) {
         None => Ok(None),
-        Some(bytes) => decode(&bytes)
+        Some(bytes) => ShipMark::from_bytes(&bytes)
             .map(Some)
             .ok_or(StoreError::Record { what: "ship mark" }),
     }
@@ -44,39 +43,11 @@ impl ShipMarks for StoredMark {
     }
 
     fn save(&self, mark: ShipMark) -> Result<(), UnsavedMark> {
-        self.store.set_ship_mark(&encode(mark)).map_err(|fault| {
+        self.store.set_ship_mark(&mark.to_bytes()).map_err(|fault| {
             self.health.failed("the store failed");
             UnsavedMark::new(fault)
         })
     }
-}
-
-/// A mark as the store keeps it: four numbers, big-endian.
-fn encode(mark: ShipMark) -> Vec<u8> {
-    let numbers = [
-        mark.stream_created.get(),
-        mark.stream_sequence,
-        mark.sequence,
-    ];
-    let mut bytes: Vec<u8> = numbers
-        .iter()
-        .flat_map(|number| number.to_be_bytes())
-        .collect();
-    bytes.extend(mark.lineage.to_bits().to_be_bytes());
-    bytes
-}
-
-fn decode(bytes: &[u8]) -> Option<ShipMark> {
-    let (numbers, lineage) = bytes.split_at_checked(24)?;
-    let mut numbers = numbers
-        .chunks_exact(8)
-        .filter_map(|chunk| chunk.try_into().ok().map(u64::from_be_bytes));
-    Some(ShipMark {
-        stream_created: UnixMillis::new(numbers.next()?),
-        stream_sequence: numbers.next()?,
-        sequence: numbers.next()?,
-        lineage: Lineage::from_bits(u128::from_be_bytes(lineage.try_into().ok()?)),
-    })
 }
 
 /// The journal, for what happens to keys.
@@ -120,25 +91,5 @@ fn control(event: &KeysEvent) -> ControlEvent {
             key_time: event.key_time,
             accepted: event.accepted,
         }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_mark_is_kept_whole_and_nothing_else_is_taken_for_one() {
-        let mark = ShipMark {
-            stream_created: UnixMillis::new(1),
-            stream_sequence: 2,
-            sequence: u64::MAX,
-            lineage: Lineage::from_bits(4),
-        };
-        let bytes = encode(mark);
-        assert_eq!(decode(&bytes), Some(mark));
-        for length in 0..bytes.len() {
-            assert_eq!(decode(bytes.get(..length).unwrap_or_default()), None);
-        }
     }
 }

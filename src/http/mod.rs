@@ -8,6 +8,8 @@
 mod basic;
 mod body;
 mod form;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod metadata;
 mod monitor;
 mod response;

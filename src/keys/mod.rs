@@ -18,6 +18,8 @@
 pub mod custody;
 pub mod event;
 mod file;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 pub(crate) use file::{record_from_json, record_to_json};
 pub mod generate;
 mod jwk;

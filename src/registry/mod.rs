@@ -27,6 +27,8 @@ pub mod source;
 pub mod watch;
 
 mod digest;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod mask;
 mod suggest;
 

@@ -248,14 +248,8 @@ impl Store {
     }
 
     fn number(&self, key: &Key) -> Result<Option<u64>, StoreError> {
-        let Some(bytes) = self.record(key)? else {
-            return Ok(None);
-        };
-        let bytes = <[u8; 8]>::try_from(bytes.as_slice());
-        let what = key.name();
-        bytes
-            .map(|bytes| Some(u64::from_be_bytes(bytes)))
-            .map_err(|_| StoreError::Record { what })
+        let bytes = self.record(key)?;
+        bytes.map(|bytes| number_of(key, &bytes)).transpose()
     }
 
     /// A record without its version.
@@ -340,6 +334,14 @@ pub(super) fn unversioned(key: &Key, value: &[u8]) -> Result<Vec<u8>, StoreError
         Some((version, rest)) if *version == key.version() => Ok(rest.to_vec()),
         _ => Err(StoreError::Record { what: key.name() }),
     }
+}
+
+/// A number as it is stored, without its version.
+pub(super) fn number_of(key: &Key, value: &[u8]) -> Result<u64, StoreError> {
+    let what = key.name();
+    <[u8; 8]>::try_from(value)
+        .map(u64::from_be_bytes)
+        .map_err(|_| StoreError::Record { what })
 }
 
 fn classified(doing: &'static str, folder: &Path, source: sled::Error) -> StoreError {

@@ -8,6 +8,8 @@
 
 mod db;
 mod dir;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod key;
 mod rings;
 mod witness;

@@ -49,7 +49,7 @@ impl RingStore for Store {
     }
 }
 
-fn record_of(algorithm: Algorithm, value: &[u8]) -> Result<KeyRecord, StoreError> {
+pub(super) fn record_of(algorithm: Algorithm, value: &[u8]) -> Result<KeyRecord, StoreError> {
     let what = "ring key";
     let zero = crate::domain::KeyId::from_thumbprint(crate::domain::Digest::ZERO);
     let json = unversioned(&Key::RingMember(algorithm, zero), value)?;

@@ -57,7 +57,7 @@ impl Witness {
     }
 }
 
-fn slot_of(count: u64) -> [u8; SLOT] {
+pub(super) fn slot_of(count: u64) -> [u8; SLOT] {
     let bytes = count.to_be_bytes();
     let digest = Digest::of(&bytes);
     let mut slot = [0; SLOT];
@@ -68,7 +68,7 @@ fn slot_of(count: u64) -> [u8; SLOT] {
     slot
 }
 
-fn counted(slot: &[u8; SLOT]) -> Option<u64> {
+pub(super) fn counted(slot: &[u8; SLOT]) -> Option<u64> {
     let (count, _) = slot.split_first_chunk::<8>()?;
     let count = u64::from_be_bytes(*count);
     (slot_of(count) == *slot).then_some(count)

@@ -1,5 +1,5 @@
 //! One walk over a parsed file: the imports, the paths, and what else the rules ask about. Items
-//! under `#[cfg(test)]` are left out: tests may use what they like.
+//! under `#[cfg(test)]` are left out, and so are fuzz targets: tests may use what they like.
 
 use proc_macro2::{TokenStream, TokenTree};
 use syn::spanned::Spanned;
@@ -343,7 +343,7 @@ fn opening(attrs: &[Attribute]) -> String {
     lines.join(" ")
 }
 
-/// Whether the attributes say `cfg(test)`, alone or within `all(…)`.
+/// Whether the attributes say `cfg(test)`, alone, within `all(…)`, or beside the fuzz targets' feature.
 fn is_test(attrs: &[Attribute]) -> bool {
     attrs.iter().any(|attr| {
         attr.path().is_ident("cfg")
@@ -362,6 +362,9 @@ fn says_test(tokens: &TokenStream) -> bool {
             .stream()
             .into_iter()
             .any(|token| token.to_string() == "test"),
+        (Some(TokenTree::Ident(word)), Some(TokenTree::Group(group))) if word == "any" => {
+            group.stream().to_string() == "test , feature = \"fuzzing\""
+        }
         _ => false,
     }
 }

@@ -12,6 +12,8 @@
 //! the line before, or 64 zeros in a journal's first line; sequences begin at 1 and have no gap, also
 //! across a change of the lineage; `batch` is the first sequence of the commit that wrote the line.
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod line;
 mod lineage;
 mod standing;

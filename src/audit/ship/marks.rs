@@ -16,6 +16,39 @@ pub struct ShipMark {
     pub lineage: Lineage,
 }
 
+impl ShipMark {
+    /// The mark as the store keeps it: three numbers and the lineage, big-endian.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let numbers = [
+            self.stream_created.get(),
+            self.stream_sequence,
+            self.sequence,
+        ];
+        let mut bytes: Vec<u8> = numbers
+            .iter()
+            .flat_map(|number| number.to_be_bytes())
+            .collect();
+        bytes.extend(self.lineage.to_bits().to_be_bytes());
+        bytes
+    }
+
+    /// The mark that the store kept. `None` for what is none.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (numbers, lineage) = bytes.split_at_checked(24)?;
+        let mut numbers = numbers
+            .chunks_exact(8)
+            .filter_map(|chunk| chunk.try_into().ok().map(u64::from_be_bytes));
+        Some(Self {
+            stream_created: UnixMillis::new(numbers.next()?),
+            stream_sequence: numbers.next()?,
+            sequence: numbers.next()?,
+            lineage: Lineage::from_bits(u128::from_be_bytes(lineage.try_into().ok()?)),
+        })
+    }
+}
+
 /// The mark could not be stored. Nothing is lost: the next start looks further back in the stream.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot store how far the stream has confirmed")]
@@ -38,4 +71,25 @@ pub trait ShipMarks: Send + Sync {
     /// # Errors
     /// [`UnsavedMark`].
     fn save(&self, mark: ShipMark) -> Result<(), UnsavedMark>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_is_kept_whole_and_nothing_else_is_taken_for_one() {
+        let mark = ShipMark {
+            stream_created: UnixMillis::new(1),
+            stream_sequence: 2,
+            sequence: u64::MAX,
+            lineage: Lineage::from_bits(4),
+        };
+        let bytes = mark.to_bytes();
+        assert_eq!(ShipMark::from_bytes(&bytes), Some(mark));
+        for length in 0..bytes.len() {
+            let cut = bytes.get(..length).unwrap_or_default();
+            assert_eq!(ShipMark::from_bytes(cut), None);
+        }
+    }
 }

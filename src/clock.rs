@@ -40,6 +40,12 @@ impl Clock {
         span(clock_gettime(ClockId::Boottime))
     }
 
+    /// Time that processors spent on this process (`CLOCK_PROCESS_CPUTIME_ID`).
+    #[must_use]
+    pub fn processor(self) -> Duration {
+        span(clock_gettime(ClockId::ProcessCPUTime))
+    }
+
     /// Time for measuring spans within this process (`CLOCK_MONOTONIC`).
     #[must_use]
     pub fn monotonic(self) -> Duration {

@@ -1,72 +1,123 @@
-//! Whether a good client would get its token now, and what is wrong otherwise. Pure.
+//! Whether a good client would get its token now, and what is wrong otherwise. Touches: memory.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
 
 use super::health::Health;
-use crate::audit::journal::JournalStatus;
-use crate::audit::ship::ShipStatus;
+use crate::domain::Lifetime;
 use crate::http::Readiness;
-use crate::world::World;
+use crate::keys::time::STEP_HOLD;
+use crate::telemetry::Gauges;
+use crate::telemetry::status::{FILL_ALARMS, Seen, Standing, Status};
 
-/// How full the journal may be before it is shown as degraded.
-const FILL_ALARM: f64 = 0.5;
+/// Sees how the daemon stands. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Watch {
+    pub(super) gauges: Gauges,
+    pub(super) health: Arc<Health>,
+    pub(super) draining: CancellationToken,
+}
 
-/// Judges what the parts say of themselves. `ship` is `None` where no stream is configured.
-pub(super) fn judge(
-    world: &World,
-    health: &Health,
-    journal: &JournalStatus,
-    ship: Option<&ShipStatus>,
-    stopping: bool,
-) -> Readiness {
-    let mut reasons = Vec::new();
-    let mut degraded = Vec::new();
-    if stopping {
-        reasons.push("the daemon is stopping".to_owned());
+impl Watch {
+    /// How it stands now.
+    pub(super) fn status(&self) -> Status {
+        let problems = self.health.registry_problems();
+        let seen = self.gauges.look(problems, self.draining.is_cancelled());
+        let standing = judge(&seen);
+        Status { seen, standing }
     }
-    let problems = health.registry_problems();
-    if world.registry.is_none() {
-        reasons.push("no registry was accepted yet".to_owned());
-        reasons.extend(problems);
-    } else if !problems.is_empty() {
-        degraded
-            .push("the registry folder is refused: the last good registry is served".to_owned());
-        degraded.extend(problems);
-    }
-    match &world.rings {
-        None => reasons.push("the key rings are not on record yet".to_owned()),
-        Some(rings) => {
-            if let Some(Err(reason)) = rings
-                .default_algorithm()
-                .map(|default| rings.signer(default))
-            {
-                reasons.push(reason.to_string());
-            }
+
+    /// What `/readyz` says.
+    pub(super) fn readiness(&self) -> Readiness {
+        let Status { seen, standing } = self.status();
+        let served = seen.registry.as_deref();
+        Readiness {
+            ready: standing.ready,
+            reasons: standing.reasons,
+            degraded: standing.degraded,
+            generation: served.map(|served| served.generation),
+            digest: served.map(|served| served.snapshot.digest.to_string()),
+            commit: served.and_then(|served| Some(served.commit.as_ref()?.as_str().to_owned())),
         }
     }
-    if let Some(reason) = journal.closed {
-        reasons.push(reason.to_string());
-    } else if journal.disk_full {
-        reasons.push("the disk is full: nothing can be recorded".to_owned());
+}
+
+/// Judges what the parts say of themselves.
+pub(super) fn judge(seen: &Seen) -> Standing {
+    let mut standing = Standing::default();
+    if seen.stopping {
+        standing.reasons.push("the daemon is stopping".to_owned());
     }
-    match journal.fill {
-        _ if journal.full => reasons.push("the journal is full".to_owned()),
-        Some(fill) if fill >= FILL_ALARM => {
-            degraded.push(format!("the journal is {:.0} % full", fill * 100.0));
-        }
-        _ => {}
-    }
-    if let Some(ship) = ship {
+    judge_registry(seen, &mut standing);
+    judge_keys(seen, &mut standing);
+    judge_journal(seen, &mut standing);
+    if let Some(ship) = &seen.ship {
         if !ship.connected {
-            degraded.push("no NATS server is connected: events wait in the journal".to_owned());
+            let alone = "no NATS server is connected: events wait in the journal";
+            standing.degraded.push(alone.to_owned());
         }
-        degraded.extend(ship.findings.iter().map(ToString::to_string));
+        let findings = ship.findings.iter().map(ToString::to_string);
+        standing.degraded.extend(findings);
     }
-    let served = world.registry.as_deref();
-    Readiness {
-        ready: reasons.is_empty(),
-        reasons,
-        degraded,
-        generation: served.map(|served| served.generation),
-        digest: served.map(|served| served.snapshot.digest.to_string()),
-        commit: served.and_then(|served| Some(served.commit.as_ref()?.as_str().to_owned())),
+    if seen.certificate_not_after.is_some_and(|at| at <= seen.now) {
+        let expired = "the TLS certificate has expired: clients refuse it";
+        standing.degraded.push(expired.to_owned());
+    }
+    standing.ready = standing.reasons.is_empty();
+    standing
+}
+
+fn judge_registry(seen: &Seen, standing: &mut Standing) {
+    let problems = seen.problems.iter().cloned();
+    if seen.registry.is_none() {
+        let none = "no registry was accepted yet";
+        standing.reasons.push(none.to_owned());
+        standing.reasons.extend(problems);
+    } else if !seen.problems.is_empty() {
+        let old = "the registry folder is refused: the last good registry is served";
+        standing.degraded.push(old.to_owned());
+        standing.degraded.extend(problems);
+    }
+}
+
+fn judge_keys(seen: &Seen, standing: &mut Standing) {
+    if seen.keys_unwritable {
+        let failed = "key files cannot be written: keys do not rotate until they can";
+        standing.degraded.push(failed.to_owned());
+    }
+    if seen.clock_ahead > Lifetime::ZERO {
+        standing.degraded.push(format!(
+            "the clock leapt ahead by {}: it is believed once it has held for {STEP_HOLD}",
+            seen.clock_ahead
+        ));
+    }
+    let Some(rings) = &seen.rings else {
+        let none = "the key rings are not on record yet";
+        return standing.reasons.push(none.to_owned());
+    };
+    let signer = rings.default_algorithm().map(|it| rings.signer(it));
+    if let Some(Err(reason)) = signer {
+        standing.reasons.push(reason.to_string());
+    }
+}
+
+fn judge_journal(seen: &Seen, standing: &mut Standing) {
+    let journal = &seen.journal;
+    if let Some(reason) = journal.closed {
+        standing.reasons.push(reason.to_string());
+    } else if journal.disk_full {
+        let full = "the disk is full: nothing can be recorded";
+        standing.reasons.push(full.to_owned());
+    }
+    if journal.full {
+        standing.reasons.push("the journal is full".to_owned());
+    } else if let Some(fill) = journal.fill
+        && let Some(passed) = FILL_ALARMS.iter().rev().find(|alarm| fill >= **alarm)
+    {
+        standing.degraded.push(format!(
+            "the journal is more than {:.0} % full: at 100 % tokens are refused",
+            passed * 100.0
+        ));
     }
 }

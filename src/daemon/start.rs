@@ -9,7 +9,7 @@ use tracing::{error, info};
 use super::Running;
 use super::build::Built;
 use super::health::Health;
-use super::readiness;
+use super::readiness::Watch;
 use super::registry::RegistrySink;
 use super::seams::{KeyEvents, StoredMark};
 use crate::admin::{self, AdminPorts};
@@ -63,7 +63,7 @@ pub(super) fn start(built: Built) -> (Started, Ended) {
     let clock = Clock::of_this_machine();
     let publisher = Publisher::new(&built.settings.registry, clock);
     let shared = Shared {
-        gauges: gauges(&built.journal, &publisher),
+        gauges: gauges(&built, &publisher, clock),
         settings: built.settings,
         store: built.store,
         clock,
@@ -106,15 +106,29 @@ pub(super) fn start(built: Built) -> (Started, Ended) {
     (started, built.ended)
 }
 
-fn gauges(journal: &Journal, publisher: &Publisher) -> Gauges {
+fn gauges(built: &Built, publisher: &Publisher, clock: Clock) -> Gauges {
     Gauges {
+        clock,
+        started: clock.now_seconds(),
+        certificate_not_after: Arc::new(listener::not_after(&built.settings.certificate).into()),
+        ships: built.settings.ship.is_some(),
+        keys: built.keeper.counters(),
+        schedule: built.settings.keys.clone(),
         observations: Arc::new(Observations::default()),
         listener: Arc::new(ListenerCounters::default()),
-        journal: journal.clone(),
+        journal: built.journal.clone(),
         ship: Arc::new(ShipCounters::default()),
         board: StatusBoard::default(),
         registry: publisher.counters(),
         current: Arc::new(Current::default()),
+    }
+}
+
+fn watch(shared: &Shared, started: &Started) -> Watch {
+    Watch {
+        gauges: shared.gauges.clone(),
+        health: Arc::clone(&started.health),
+        draining: started.tasks.draining(),
     }
 }
 
@@ -189,21 +203,10 @@ fn start_shipper(shared: &Shared, started: &Started) {
 }
 
 fn start_monitor(bound: Bound, shared: &Shared, started: &Started) {
-    let shown = shared.gauges.clone();
-    let (gauges, health) = (shared.gauges.clone(), Arc::clone(&started.health));
-    let (draining, ships) = (started.tasks.draining(), shared.settings.ship.is_some());
+    let (shown, asked) = (watch(shared, started), watch(shared, started));
     let monitor = Monitor::new(
-        move || telemetry::render(&shown),
-        move || {
-            let ship = ships.then(|| gauges.board.read());
-            readiness::judge(
-                &gauges.current.load(),
-                &health,
-                &gauges.journal.status(),
-                ship.as_ref(),
-                draining.is_cancelled(),
-            )
-        },
+        move || telemetry::render(shown.status(), &shown.gauges),
+        move || asked.readiness(),
     );
     let serving = listener::serve_plain(
         bound,

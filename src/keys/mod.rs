@@ -7,7 +7,7 @@
 //! clock → time → schedule ⇄ ring → custody (files) → events → store (sled) → rings → jwks
 //! ```
 //!
-//! Pure: [`ring`], [`schedule`], [`time`], [`jwks`], [`rings`], [`material`], [`event`].
+//! Pure: [`ring`], [`schedule`], [`time`], [`jwks`], [`rings`], [`material`], [`event`], [`outlook`].
 //! Edges: [`generate`], [`custody`], [`rotate`].
 //!
 //! **Invariant (promise 3):** a key signs only after it was in the published JWKS for longer than
@@ -25,6 +25,7 @@ pub mod generate;
 mod jwk;
 pub mod jwks;
 pub mod material;
+pub mod outlook;
 pub mod ports;
 pub mod ring;
 pub mod rings;

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 pub use accept::{BindError, Bound, bind, serve_plain, serve_tls};
 pub use connection::{Answering, ListenerCounters};
-pub use tls::{TlsError, load as load_tls};
+pub use tls::{TlsError, load as load_tls, not_after};
 
 /// The limits of connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -86,3 +86,15 @@ pub fn load(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsErro
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
+
+/// From when on the certificate of this file is not valid any more, in Unix seconds; 0 when it can't be
+/// read.
+#[must_use]
+pub fn not_after(certificate: &Path) -> u64 {
+    let leaf = CertificateDer::from_pem_file(certificate).ok();
+    let seconds = leaf.and_then(|leaf| {
+        let (_, parsed) = x509_parser::parse_x509_certificate(&leaf).ok()?;
+        u64::try_from(parsed.validity().not_after.timestamp()).ok()
+    });
+    seconds.unwrap_or(0)
+}

@@ -12,13 +12,14 @@ use crate::domain::{Digest, UnixSeconds};
 /// Names this form: another form of the same content has another digest.
 const LABEL: &str = "grantd registry v1";
 
-/// The digest of everything in a snapshot but the digest itself.
+/// The digest of everything in a snapshot but the digest itself and what is derived.
 pub(super) fn digest(snapshot: &Snapshot) -> Digest {
     let Snapshot {
         clients,
         resources,
         by_identifier: _,
         policy,
+        deadlines: _,
         digest: _,
     } = snapshot;
     let mut form = Form::default();

@@ -17,6 +17,7 @@
 //! clients.
 
 pub mod check;
+pub mod deadlines;
 pub mod diagnostic;
 pub mod diff;
 pub mod file;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
+use super::deadlines::Deadlines;
 use super::snapshot::{Client, Policy, Resource, ResourceGrant, Snapshot, StoredSecret};
 use crate::domain::{
     ClientId, CredentialId, Digest, GeneratedSecret, Lifetime, ResourceIdentifier, ResourceName,
@@ -72,6 +73,7 @@ pub(crate) fn client(resources: &[Arc<Resource>]) -> Client {
 /// A registry of these resources and this client.
 pub(crate) fn snapshot(resources: Vec<Arc<Resource>>, client: Client) -> Snapshot {
     Snapshot {
+        deadlines: Deadlines::of(std::iter::once(&client)),
         clients: HashMap::from([(client.id.clone(), Arc::new(client))]),
         by_identifier: resources
             .iter()

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::deadlines::Deadlines;
 use crate::domain::{
     Algorithm, ClientId, CommitId, CredentialId, Digest, Lifetime, Owner, ResourceIdentifier,
     ResourceName, ScopeName, SecretVerifier, UnixSeconds,
@@ -22,6 +23,8 @@ pub struct Snapshot {
     pub by_identifier: HashMap<ResourceIdentifier, Arc<Resource>>,
     /// The policy, with a default for what `[policy]` leaves out.
     pub policy: Policy,
+    /// When clients and secrets expire.
+    pub deadlines: Deadlines,
     /// SHA-256 over the canonical content: not over file names, layout or comments.
     pub digest: Digest,
 }
@@ -134,6 +137,7 @@ impl Snapshot {
         policy: Policy,
     ) -> Self {
         let mut snapshot = Self {
+            deadlines: Deadlines::of(clients.iter().map(Arc::as_ref)),
             by_identifier: resources
                 .iter()
                 .map(|resource| (resource.identifier.clone(), Arc::clone(resource)))

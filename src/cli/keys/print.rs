@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 use super::super::{Format, Io};
 use crate::admin::KeysOutcome;
 use crate::domain::{Lifetime, UnixSeconds};
-use crate::keys::ring::{KeyRecord, KeyState, Ring};
-use crate::keys::schedule::{ScheduleSettings, gone_at, ready_at, relief_at};
+use crate::keys::outlook::{next_step, since};
+use crate::keys::ring::{KeyRecord, Ring};
+use crate::keys::schedule::ScheduleSettings;
 
 /// Prints what a rotation did, by a live daemon or on the files of a stopped one.
 ///
@@ -91,9 +92,8 @@ pub(super) fn print_rings(
     for ring in rings {
         for key in ring.keys() {
             let step = match next_step(ring, key, settings) {
-                Some((what, Some(at))) => format!("{what} {at}"),
-                Some((what, None)) => what.to_owned(),
-                None => String::new(),
+                (step, Some(at)) => format!("{} {at}", step.verb()),
+                (step, None) => step.verb().to_owned(),
             };
             writeln!(
                 io.out,
@@ -108,40 +108,9 @@ pub(super) fn print_rings(
     Ok(())
 }
 
-fn since(key: &KeyRecord) -> UnixSeconds {
-    match key.state {
-        KeyState::Next => key.published,
-        KeyState::Active => key.activated,
-        KeyState::Retiring => key.retired,
-        KeyState::Withdrawn => key.withdrawn,
-    }
-    .unwrap_or(key.created)
-}
-
-/// What happens to a key next, and when, if that is known.
-fn next_step(
-    ring: &Ring,
-    key: &KeyRecord,
-    settings: &ScheduleSettings,
-) -> Option<(&'static str, Option<UnixSeconds>)> {
-    match key.state {
-        KeyState::Next => {
-            let ready = ready_at(key, settings);
-            let relief = relief_at(ring, settings);
-            let signs = ready.map(|at| relief.map_or(at, |relief| relief.max(at)));
-            Some(match signs {
-                Some(at) => ("signs", Some(at)),
-                None => ("is published", None),
-            })
-        }
-        KeyState::Active => Some(("retires", relief_at(ring, settings))),
-        KeyState::Retiring | KeyState::Withdrawn => Some(("goes", gone_at(key, settings))),
-    }
-}
-
 fn key_json(ring: &Ring, key: &KeyRecord, settings: &ScheduleSettings) -> Value {
     let time = |at: Option<UnixSeconds>| at.map(UnixSeconds::to_rfc3339);
-    let step = next_step(ring, key, settings);
+    let (step, at) = next_step(ring, key, settings);
     json!({
         "kid": key.id.as_str(),
         "algorithm": key.algorithm.name(),
@@ -153,6 +122,6 @@ fn key_json(ring: &Ring, key: &KeyRecord, settings: &ScheduleSettings) -> Value 
         "retired": time(key.retired),
         "withdrawn": time(key.withdrawn),
         "tokens_until": time(key.tokens_until),
-        "next_step": step.map(|(what, at)| json!({"what": what, "at": time(at)})),
+        "next_step": json!({"what": step.verb(), "at": time(at)}),
     })
 }

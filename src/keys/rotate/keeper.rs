@@ -61,9 +61,12 @@ pub struct KeysCounters {
     pub activations: AtomicU64,
     /// Writes of key files that failed.
     pub failed_writes: AtomicU64,
+    /// 1 while the last write of a key file failed (a gauge).
+    pub unwritable: AtomicU64,
     /// By how many seconds wall time is behind the mark; 0 when it is not.
     pub clock_behind: AtomicU64,
-    /// By how many seconds wall time leapt ahead without having held; 0 when it has not.
+    /// By how many seconds wall time leapt ahead while the daemon ran, without having held; 0 when it
+    /// has not. What it is ahead of at a start is most likely the time of the stop: no alarm.
     pub clock_ahead: AtomicU64,
 }
 
@@ -163,9 +166,11 @@ impl Keeper {
         self.clock_accepted |= accepted;
         self.observe(reading);
         let done = self.write(command, accepted);
-        if done.is_err() {
-            self.counters.failed_writes.fetch_add(1, Ordering::Relaxed);
-        }
+        let failed = u64::from(done.is_err());
+        self.counters.unwritable.store(failed, Ordering::Relaxed);
+        self.counters
+            .failed_writes
+            .fetch_add(failed, Ordering::Relaxed);
         done
     }
 
@@ -184,6 +189,9 @@ impl Keeper {
         let (behind, ahead) = match seen.clock {
             ClockState::Steady => (0, 0),
             ClockState::Behind { by } => (by.seconds(), 0),
+            ClockState::Ahead {
+                since_start: true, ..
+            } => (0, 0),
             ClockState::Ahead { by, .. } => (0, by.seconds()),
         };
         self.counters.clock_behind.store(behind, Ordering::Relaxed);

@@ -19,12 +19,12 @@ const KNOWN: [&str; 6] = [
 type Pairs = Vec<(String, String)>;
 
 fn pairs(body: &[u8]) -> Option<Pairs> {
-    let parameters = form::parse(body).ok()?.into_iter();
-    Some(
-        parameters
-            .map(|(name, value)| (name, value.to_string()))
-            .collect(),
-    )
+    form::parse(body)
+        .map(|parameter| {
+            let form::Parameter { name, value } = parameter.ok()?;
+            Some((name.into_string(), value.into_string()))
+        })
+        .collect()
 }
 
 /// A body of a token request.
@@ -83,7 +83,10 @@ fn request(body: &[u8], read: &Pairs) {
         }
         Presented::Unsupported { .. } => assert!(asserted.is_some()),
         Presented::Nothing { .. } => assert!(asserted.is_none()),
-        other => assert!(!matches!(other, Presented::Malformed | Presented::Mismatch)),
+        other => assert!(!matches!(
+            other,
+            Presented::Malformed | Presented::Mismatch { .. }
+        )),
     }
 }
 

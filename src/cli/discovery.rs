@@ -1,7 +1,7 @@
 //! An issuer's metadata, from the issuer itself (RFC 8414). Touches: net.
 
-use super::https::{Client, Deadline, HttpsFault, Reply, shown};
-use super::json::{InvalidObject, Object};
+use super::https::{Client, Deadline, HttpsFault, Reply};
+use super::json::{InvalidObject, Object, shown};
 use crate::domain::Issuer;
 
 /// Why the metadata can't be had.

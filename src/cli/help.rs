@@ -6,30 +6,32 @@
 /// `grantd`
 pub(super) const GRANTD: &str = "\
 Examples:
-  grantd dev                         try it: a complete daemon with a demo client
+  grantd dev                    try it: a complete daemon with a demo client
   grantd init --dir /etc/grantd --issuer https://auth.example.com
-  grantd check registry.d            what CI runs on a pull request
-  grantd serve                       the daemon, with /etc/grantd/grantd.toml
-  grantd token --help                get a token for a script
+  grantd check registry.d       what CI runs on a pull request
+  grantd serve                  the daemon, with /etc/grantd/grantd.toml
+  grantd token --help           get a token for a script
 
 Exit codes:
   0  done
   1  failed: the message says why; what could pass by itself may be tried again
   2  the arguments are wrong
-  3  refused: a registry by check, a client by the token server, a token by verify;
-     trying again gets the same
+  3  refused: a registry by check, a client by the token server, a token by
+     verify; trying again gets the same
 
 Files:
   /etc/grantd/grantd.toml   settings (grantd init writes a commented one)
   /etc/grantd/registry.d    APIs, scopes and clients
   /var/lib/grantd           state: keys, journal, admin socket
 
-Results go to stdout, words for people to stderr. `grantd COMMAND --help` has examples.";
+Results go to stdout, words for people to stderr. Each command has its own
+examples: grantd COMMAND --help";
 
 /// `grantd init`
 pub(super) const INIT: &str = "\
 Examples:
-  grantd init --dir /etc/grantd --issuer https://auth.example.com --state /var/lib/grantd
+  grantd init --dir /etc/grantd --state /var/lib/grantd \\
+      --issuer https://auth.example.com
   grantd init --dir /etc/grantd --algorithm ES256 --algorithm RS256
   grantd init --dir . --format json
 
@@ -89,7 +91,7 @@ What next:
 /// `grantd check`
 pub(super) const CHECK: &str = "\
 Examples:
-  grantd check                       ./registry.d, as the defaults would serve it
+  grantd check                  ./registry.d, as the defaults would serve it
   grantd check registry.d --expiring 60d
   grantd check --config /etc/grantd/grantd.toml
   grantd check registry.d --algorithms ES256,RS256 --format json
@@ -103,7 +105,8 @@ Exit codes:
 /// `grantd client`
 pub(super) const CLIENT: &str = "\
 Examples:
-  grantd client new nightly --dir registry.d --grant billing=invoice:read --owner team-billing";
+  grantd client new nightly --dir registry.d --owner team-billing \\
+      --grant billing=invoice:read";
 
 /// `grantd client new`
 pub(super) const CLIENT_NEW: &str = "\
@@ -119,20 +122,22 @@ Exit codes:
   3  the registry would be refused: nothing was written
 
 What next:
-  1. Hand the secret to the client's machine: a file with mode 0600, or a systemd credential.
+  1. Hand the secret to the client's machine: a file with mode 0600, or a
+     systemd credential.
   2. Commit the client's file and open a pull request: it holds only a hash.
   3. There: grantd token --issuer URL --client-id ID --secret-file FILE";
 
 /// `grantd secret`
 pub(super) const SECRET: &str = "\
 Examples:
-  grantd secret new --client nightly --dir registry.d --secret-file ./nightly.secret";
+  grantd secret new --client nightly --dir registry.d --secret-file ./secret";
 
 /// `grantd secret new`
 pub(super) const SECRET_NEW: &str = "\
 Examples:
-  grantd secret new --client nightly --dir registry.d --label 2027 --secret-file ./nightly.secret
-  grantd secret new --client nightly --file registry.d/nightly.toml --secret-expires 90d
+  grantd secret new --client nightly --dir registry.d --secret-file ./secret
+  grantd secret new --client nightly --file registry.d/nightly.toml \\
+      --label spare --secret-expires 90d
 
 Exit codes:
   0  made
@@ -141,8 +146,9 @@ Exit codes:
   3  the registry would be refused: nothing was written
 
 What next:
-  A client may have several secrets at once. Merge the new one, hand it to the client, and remove the
-  old table when the events show that nobody uses it: grantd audit find --client ID";
+  A client may have several secrets at once. Merge the new one, hand it to the
+  client, and remove the old table when the events show that nobody uses it:
+  grantd audit find --state DIR --client ID";
 
 /// `grantd keys`
 pub(super) const KEYS: &str = "\
@@ -173,10 +179,13 @@ Examples:
 
 Exit codes:
   0  rotated
-  1  failed, or it is too early: the message says from when on the next key may sign
+  1  failed, or it is too early: the message says from when on the next key
+     may sign
   2  the arguments are wrong
 
-A daemon that runs does it itself, and at once; one that is stopped finds it done when it starts.";
+What happens:
+  A daemon that runs does it itself, and at once; one that is stopped finds it
+  done when it starts.";
 
 /// `grantd keys accept-clock`
 pub(super) const KEYS_ACCEPT_CLOCK: &str = "\
@@ -193,10 +202,11 @@ pub(super) const AUDIT: &str = "\
 Examples:
   grantd audit tail --state /var/lib/grantd --follow
   grantd audit find --state /var/lib/grantd --request-id ID
-  grantd audit verify --nats nats://127.0.0.1:4222
+  grantd audit verify --nats nats://127.0.0.1 --stream audit --instance auth-1
 
 Files:
-  STATE/journal   the record of every decision; docs/audit-events.md describes each event";
+  STATE/journal   the record of every decision; docs/audit-events.md has each
+                  event";
 
 /// `grantd audit tail`
 pub(super) const AUDIT_TAIL: &str = "\
@@ -223,9 +233,9 @@ Exit codes:
 /// `grantd audit find`
 pub(super) const AUDIT_FIND: &str = "\
 Examples:
-  grantd audit find --state /var/lib/grantd --request-id 0123456789abcdef0123456789abcdef
+  grantd audit find --state /var/lib/grantd --request-id ID
   grantd audit find --state /var/lib/grantd --client nightly --since 2h
-  grantd audit find --nats nats://127.0.0.1:4222 --jti JTI --format json
+  grantd audit find --state /var/lib/grantd --jti JTI --format json
 
 Exit codes:
   0  looked through: what fits was shown, or stderr says that nothing does
@@ -236,7 +246,8 @@ Exit codes:
 pub(super) const AUDIT_VERIFY: &str = "\
 Examples:
   grantd audit verify --state /var/lib/grantd
-  grantd audit verify --nats nats://127.0.0.1:4222 --expect-head HASH
+  grantd audit verify --state /var/lib/grantd --expect-head HASH
+  grantd audit verify --nats nats://127.0.0.1 --stream audit --instance auth-1
 
 Exit codes:
   0  each event follows the one before, none is altered
@@ -247,59 +258,70 @@ Exit codes:
 pub(super) const TOKEN: &str = "\
 Examples:
   grantd token --issuer https://auth.example.com --client-id nightly \\
-      --secret-file /etc/nightly/secret --resource https://billing.example.com/api
+      --secret-file /etc/nightly/secret \\
+      --resource https://billing.example.com/api
   grantd token … --scope 'invoice:read invoice:write' --format json
-  grantd token … --format header | curl -H @- https://billing.example.com/api/invoices
-  pass show nightly | grantd token --issuer URL --client-id nightly --secret-file -
-  grantd token --issuer URL --client-id nightly --secret-credential nightly   (in a service)
+  grantd token … --format header | curl -H @- https://billing.example.com/api
+  grantd token --issuer URL --client-id nightly --secret-file - <secret
+  grantd token --issuer URL --client-id nightly --secret-credential nightly
 
 Exit codes:
   0  a token was printed
-  1  no token now: the server can't be reached or is busy, or a file can't be used; try again later
+  1  no token now: the server can't be reached or is busy, or a file can't be
+     used; try again later
   2  the arguments are wrong
-  3  the server refused: the secret, the API or a scope is wrong; trying again gets the same
+  3  the server refused: the secret, the API or a scope is wrong; trying again
+     gets the same
 
 The secret:
-  A file holds the secret on one line; exactly one line feed at its end is no part of it. A file that
-  everybody can read is refused, one that its group can read gets a warning: chmod 600 FILE.
+  A file holds the secret on one line; exactly one line feed at its end is no
+  part of it. A file that everybody can read is refused, one that its group can
+  read gets a warning: chmod 600 FILE.
   In a systemd service: LoadCredential=NAME:FILE, and --secret-credential NAME.
 
 Files:
-  Tokens are kept in --cache-dir, else in grantd-tokens below the first of these that is set:
-  $CACHE_DIRECTORY (systemd's CacheDirectory=), $XDG_RUNTIME_DIR, $XDG_CACHE_HOME, $HOME/.cache
-  Folder 0700, files 0600; what another user owns or can read is not used. A token is kept for its
-  issuer, client, API, scopes and secret: a new secret never gets the old token.
-  It is served until less than a tenth of its lifetime is left (at least 60s, at most half of it), or
-  what --renew-before says. Where the server can't be reached, it is served until it expires.
+  Tokens are kept in --cache-dir, else in grantd-tokens below the first of
+  these that is set: $CACHE_DIRECTORY (systemd's CacheDirectory=),
+  $XDG_RUNTIME_DIR, $XDG_CACHE_HOME, $HOME/.cache. The folder has mode 0700, its
+  files 0600; what another user owns or can read is not used. A token is kept
+  for its issuer, client, API, scopes and secret: a new secret never gets the
+  old token. It is served until less than a tenth of its lifetime is left (at
+  least 60s, at most half of it), or what --renew-before says. Where the server
+  can't be reached, it is served until it expires.
 
 The server:
-  https only; no redirect is followed and no proxy of the environment is used. The certificate must
-  be of a CA that the system trusts (SSL_CERT_FILE, SSL_CERT_DIR), or of that in --ca-file.
-  Refused connections, 429, 502, 503 and 504 are tried again, with growing waits and as Retry-After
-  asks, until --timeout.";
+  https only; no redirect is followed and no proxy of the environment is used.
+  The certificate must be of a CA that the system trusts (SSL_CERT_FILE,
+  SSL_CERT_DIR), or of that in --ca-file. A server that can't be reached, or
+  answers 429, 502, 503 or 504, is asked again until --timeout has passed, with
+  growing waits and not before Retry-After.";
 
 /// `grantd verify`
 pub(super) const VERIFY: &str = "\
 Examples:
   grantd token … | grantd verify --issuer https://auth.example.com \\
       --audience https://billing.example.com/api --scope invoice:read
-  grantd verify token.txt --issuer URL --audience URI --jwks jwks.json --at 2026-11-23T08:30:00Z
+  grantd verify token.txt --issuer URL --audience URI --jwks jwks.json
+  grantd verify token.txt --issuer URL --audience URI --at 2026-11-23T08:30:00Z
   grantd verify token.txt --issuer URL --audience URI --format json
 
 Exit codes:
   0  the token is accepted: every rule holds
-  1  the token could not be judged: a file can't be read, or the keys can't be had
+  1  the token could not be judged: a file can't be read, or the keys can't
+     be had
   2  the arguments are wrong
   3  the token is refused: the rules that are broken are named
 
 The rules, in their order:
-  form       three parts of base64url with two JSON objects, no member twice, at most 16 KiB
+  form       three parts of base64url with two JSON objects, no member twice,
+             at most 16 KiB
   typ        at+jwt (RFC 9068 section 4)
   alg        an algorithm with a public key, never none (RFC 8725 section 3.1)
   crit       nothing that must be understood
   kid        names exactly one key of the issuer's
   signature  holds by that key, with the algorithm that the key is for
-  claims     iss, exp, aud, sub, client_id, iat and jti are there (RFC 9068 section 2.2)
+  claims     iss, exp, aud, sub, client_id, iat and jti are there (RFC 9068
+             section 2.2)
   iss        is --issuer, letter by letter
   aud        is --audience, or a list that has it
   exp        has not come

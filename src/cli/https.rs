@@ -13,6 +13,7 @@ use rustls_pki_types::pem::PemObject;
 use ureq::Agent;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
+use super::json::shown;
 use crate::clock::Clock;
 
 /// Longest answer in bytes: a JWKS of a hundred RSA keys has 50 KiB.
@@ -26,9 +27,6 @@ const CONNECT_TIME: Duration = Duration::from_secs(8);
 
 /// Longest time for one exchange in all: half of what the daemon itself allows a request.
 const EXCHANGE_TIME: Duration = Duration::from_secs(10);
-
-/// Longest text of a server's that is shown, in characters: a line.
-const MAX_SHOWN: usize = 200;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +48,7 @@ pub(super) enum HttpsFault {
     )]
     NoRoots,
     /// Nobody answers there.
-    #[error("cannot reach {url}: is the daemon running, and is this its address?")]
+    #[error("cannot reach {url} (is the daemon running, and is this its address?)")]
     Unreachable {
         /// What was asked for.
         url: String,
@@ -263,27 +261,39 @@ impl Client {
             let reason = error.to_string();
             return HttpsFault::Protocol { url, reason };
         };
-        let advice = match wrong {
-            Wrong::UnknownIssuer | Wrong::BadSignature if self.own_ca => {
-                "--ca-file names another CA than the one that signed it"
-            }
-            Wrong::UnknownIssuer | Wrong::BadSignature => {
-                "where a CA of your own has signed it, name that CA's certificate with --ca-file"
-            }
-            Wrong::NotValidForName | Wrong::NotValidForNameContext { .. } => {
-                "--issuer must have the name that the certificate is for"
-            }
-            Wrong::Expired | Wrong::ExpiredContext { .. } => {
-                "the operator must renew it, unless this machine's clock is wrong"
-            }
+        let (reason, advice) = match wrong {
+            Wrong::UnknownIssuer | Wrong::BadSignature if self.own_ca => (
+                "the CA in --ca-file has not signed it",
+                "--ca-file must name the CA that did",
+            ),
+            Wrong::UnknownIssuer | Wrong::BadSignature => (
+                "no CA that this system knows has signed it",
+                "where a CA of your own has, name its certificate with --ca-file",
+            ),
+            Wrong::NotValidForName | Wrong::NotValidForNameContext { .. } => (
+                "it is for another name",
+                "--issuer must have the name that the certificate is for",
+            ),
+            Wrong::Expired | Wrong::ExpiredContext { .. } => (
+                "it has expired",
+                "the operator must renew it, unless this machine's clock is wrong",
+            ),
             Wrong::NotValidYet | Wrong::NotValidYetContext { .. } => {
-                "is this machine's clock right?"
+                ("it is not valid yet", "is this machine's clock right?")
             }
-            _ => "the operator must replace it",
+            other => {
+                let reason = other.to_string();
+                let advice = "the operator must replace it";
+                return HttpsFault::NotTrusted {
+                    url,
+                    reason,
+                    advice,
+                };
+            }
         };
         HttpsFault::NotTrusted {
             url,
-            reason: wrong.to_string(),
+            reason: reason.to_owned(),
             advice,
         }
     }
@@ -325,18 +335,4 @@ fn from_system() -> Result<Vec<Certificate<'static>>, HttpsFault> {
 
 fn owned(certificate: &CertificateDer<'static>) -> Certificate<'static> {
     Certificate::from_der(certificate).to_owned()
-}
-
-/// A server's text as it may be shown on a terminal: one line, no control characters, not for ever.
-pub(super) fn shown(text: &str) -> String {
-    let plain = text.chars().take(MAX_SHOWN);
-    plain
-        .map(|c| {
-            if c.is_ascii_graphic() || c == ' ' {
-                c
-            } else {
-                '?'
-            }
-        })
-        .collect()
 }

@@ -1,4 +1,4 @@
-//! JSON objects that somebody else wrote: a server's answer, a token's header, a cached entry. Pure.
+//! What somebody else wrote, a server's answer or a token's header: JSON objects, text to be shown. Pure.
 //!
 //! **Invariant:** a member stands once. RFC 7515 section 4 and RFC 7519 section 4 leave it open which of
 //! two counts; two readers that choose differently see two tokens.
@@ -7,6 +7,9 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::{Map, Value};
+
+/// Longest text of a server's that is shown, in characters: a line.
+const MAX_SHOWN: usize = 200;
 
 /// What is said of a repeated member.
 const TWICE: &str = "a member stands twice";
@@ -85,6 +88,20 @@ impl<'de> Deserialize<'de> for Object {
 
         deserializer.deserialize_map(Members)
     }
+}
+
+/// A server's text as it may be shown on a terminal: one line, no control characters, not for ever.
+pub(super) fn shown(text: &str) -> String {
+    let plain = text.chars().take(MAX_SHOWN);
+    plain
+        .map(|c| {
+            if c.is_ascii_graphic() || c == ' ' {
+                c
+            } else {
+                '?'
+            }
+        })
+        .collect()
 }
 
 #[cfg(test)]

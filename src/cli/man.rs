@@ -1,5 +1,6 @@
 //! `grantd man`: a manual page for each command, from the text of its help. Touches: fs.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::CommandFactory;
@@ -55,12 +56,14 @@ fn write_all(command: &clap::Command, folder: &Path, io: &mut Io<'_>) -> Result<
 }
 
 fn page(command: &clap::Command, name: &str) -> std::io::Result<Vec<u8>> {
-    let man = Man::new(command.clone())
-        .title(name.to_uppercase())
-        .source(concat!("grantd ", env!("CARGO_PKG_VERSION")))
-        .manual("grantd manual");
+    let man = Man::new(command.clone());
     let mut page = Vec::new();
-    man.render_title(&mut page)?;
+    // Not by the library, which leaves an empty date out; with a date two builds would differ.
+    let (title, version) = (name.to_uppercase(), env!("CARGO_PKG_VERSION"));
+    writeln!(
+        page,
+        ".TH {title} 1 \"\" \"grantd {version}\" \"grantd manual\""
+    )?;
     man.render_name_section(&mut page)?;
     man.render_synopsis_section(&mut page)?;
     man.render_description_section(&mut page)?;
@@ -73,7 +76,23 @@ fn page(command: &clap::Command, name: &str) -> std::io::Result<Vec<u8>> {
     if let Some(text) = command.get_after_long_help() {
         sections(&text.to_string()).to_writer(&mut page)?;
     }
-    Ok(page)
+    Ok(without_idle_breaks(&page))
+}
+
+/// The library breaks lines beside paragraphs, which does nothing, and which mandoc warns of.
+fn without_idle_breaks(page: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(page);
+    let lines: Vec<&str> = text.lines().collect();
+    let is_space = |at: usize| {
+        let line = lines.get(at);
+        line.is_some_and(|line| line.is_empty() || line.starts_with(".sp"))
+    };
+    let kept = lines.iter().enumerate().filter(|(at, line)| {
+        let idle = is_space(at.wrapping_sub(1)) || is_space(at + 1);
+        **line != ".br" || !idle
+    });
+    kept.flat_map(|(_, line)| [line.as_bytes(), b"\n"].concat())
+        .collect()
 }
 
 /// The text behind a help in the form of a page: a line that ends in a colon and is not indented is a

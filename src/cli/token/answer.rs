@@ -2,8 +2,8 @@
 
 use super::kept::Kept;
 use super::request::Request;
-use crate::cli::https::{Reply, shown};
-use crate::cli::json::{InvalidObject, Object};
+use crate::cli::https::Reply;
+use crate::cli::json::{InvalidObject, Object, shown};
 use crate::domain::{Lifetime, Secret, UnixSeconds};
 
 /// Longest token in bytes: it has to fit into a header, for which most servers take 8 to 16 KiB.
@@ -66,7 +66,7 @@ fn said(description: Option<&str>) -> String {
 /// How an operator finds the reason.
 pub(super) fn id(request_id: Option<&str>) -> String {
     request_id.map_or_else(String::new, |id| {
-        format!("; give the operator the request id {id} (`grantd audit find --request-id {id}` shows the reason)")
+        format!("; give the operator the request id {id} (`grantd audit find --state DIR --request-id {id}` shows the reason)")
     })
 }
 

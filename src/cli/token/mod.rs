@@ -98,7 +98,7 @@ enum TokenFormat {
     /// The token alone.
     #[default]
     Token,
-    /// A header for `curl -H @-`: "Authorization: Bearer …".
+    /// A header for curl -H @-, Authorization: Bearer and the token.
     Header,
     /// One JSON object: access_token, token_type, expires_in, expires_at, scope.
     Json,

@@ -5,7 +5,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { createServer } from 'node:https';
 import { createInterface } from 'node:readline';
 
-import { Provider } from 'oidc-provider';
+import Provider from 'oidc-provider';
 
 const [line] = await createInterface({ input: process.stdin })[Symbol.asyncIterator]().next().then((it) => [it.value]);
 const { certificate, key, client, secret, resource, scope } = JSON.parse(line);
@@ -18,11 +18,13 @@ const provider = new Provider('https://localhost', {
       client_id: client,
       client_secret: secret,
       token_endpoint_auth_method: 'client_secret_post',
+      id_token_signed_response_alg: 'ES256',
       grant_types: ['client_credentials'],
       redirect_uris: [],
       response_types: [],
     },
   ],
+  cookies: { keys: ['bench'] },
   jwks: { keys: [{ ...privateKey.export({ format: 'jwk' }), alg: 'ES256', use: 'sig', kid: 'bench' }] },
   features: {
     devInteractions: { enabled: false },

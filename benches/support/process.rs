@@ -72,7 +72,7 @@ impl Process {
     pub fn mebibytes(&self, name: &str) -> f64 {
         let status = self.read("status");
         let line = status.lines().find_map(|line| line.strip_prefix(name));
-        let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<f64>().ok());
+        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
         kib.map_or(f64::NAN, |kib| kib / 1024.0)
     }
 

@@ -29,19 +29,16 @@ pub fn loads(rows: &[Row]) {
         "fdatasync each",
     ];
     let cells = rows.iter().map(|row| {
-        let syncs = row.spread(Figure::Syncs);
+        let (cpu, syncs) = (row.spread(Figure::Cpu), row.spread(Figure::Syncs));
+        let unless_none = |there: bool, text: String| if there { text } else { String::new() };
         vec![
             row.name.clone(),
             row.spread(Figure::PerSecond).text(0),
-            row.spread(Figure::Cpu).text(1),
+            unless_none(cpu.most > 0.0, cpu.text(1)),
             row.spread(Figure::P50).text(2),
             row.spread(Figure::P99).text(2),
             row.spread(Figure::P999).text(2),
-            if syncs.most > 0.0 {
-                format!("{:.2}", syncs.median)
-            } else {
-                String::new()
-            },
+            unless_none(syncs.most > 0.0, format!("{:.2}", syncs.median)),
         ]
     });
     print(&head, &cells.collect::<Vec<_>>());

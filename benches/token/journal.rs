@@ -55,11 +55,11 @@ pub fn run(plan: &Plan) {
         }
     }
     let mut half = f64::INFINITY;
-    for _ in 0..plan.rounds {
+    for number in 0..plan.rounds {
         for kind in &mut kinds {
             let round = measure(plan, kind, half);
-            if !kind.open && kind.ask.form.is_some() {
-                // One rate for all open loops: half of the lowest peak so far.
+            if number == 0 && !kind.open && kind.ask.form.is_some() {
+                // One rate for all open loops of all rounds: half of the lowest peak of the first round.
                 half = half.min(round.figure(Figure::PerSecond) / 2.0);
             }
             kind.row.push(round);
@@ -94,7 +94,7 @@ fn report(kinds: Vec<Kind<'_>>) {
     table::heading(
         "The journal by itself",
         "The peak: a closed loop of 32 connections. Half of it: an open loop at one rate for all, half of the lowest \
-         peak of a token.",
+         peak of a token in the first round.",
     );
     let threads: Vec<Vec<String>> = kinds
         .iter()

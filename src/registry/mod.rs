@@ -28,7 +28,7 @@ pub mod watch;
 
 mod digest;
 mod mask;
-mod suggest;
+pub(crate) mod suggest;
 
 #[cfg(test)]
 #[expect(clippy::expect_used, reason = "constants of tests")]

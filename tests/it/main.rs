@@ -30,5 +30,7 @@ mod settings;
 mod ship_login;
 mod ship_protocol;
 mod ship_strange;
+mod snippet;
 mod timing;
 mod tokens;
+mod verify_docs;

@@ -1,4 +1,6 @@
-//! `grantd client new`: a client's file, with its first secret. Touches: fs, clock.
+//! `grantd client new`: a client's file, with its first secret; `snippet` in its own file. Touches: fs, clock.
+
+mod snippet;
 
 use std::path::PathBuf;
 
@@ -10,12 +12,14 @@ use super::secret::{
 use super::{Exit, Format, Io, help};
 use crate::domain::{ClientId, Owner, ResourceName, ScopeName};
 
-/// Makes clients.
+/// Makes clients and programs for them.
 #[derive(Debug, clap::Subcommand)]
 #[command(after_long_help = help::CLIENT)]
 pub(super) enum Command {
     /// Makes a client with a secret, and writes its file.
     New(NewArgs),
+    /// Prints a program that gets tokens for a client.
+    Snippet(snippet::Args),
 }
 
 /// Makes a client with a secret.
@@ -63,9 +67,10 @@ struct Grant {
 
 /// Runs a subcommand.
 pub(super) fn run(command: &Command, io: &mut Io<'_>) -> Exit {
-    let Command::New(args) = command;
-    let result = make(args, io);
-    finish(result, io)
+    match command {
+        Command::New(args) => finish(make(args, io), io),
+        Command::Snippet(args) => snippet::run(args, io),
+    }
 }
 
 fn make(args: &NewArgs, io: &mut Io<'_>) -> Result<(), EditError> {

@@ -43,7 +43,7 @@ enum Command {
     Dev(dev::Args),
     /// Checks a registry folder.
     Check(check::Args),
-    /// Makes clients.
+    /// Makes clients, and programs that get tokens for them.
     #[command(subcommand)]
     Client(client::Command),
     /// Makes secrets.

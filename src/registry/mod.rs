@@ -31,7 +31,7 @@ mod digest;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod mask;
-mod suggest;
+pub(crate) mod suggest;
 
 #[cfg(test)]
 #[expect(clippy::expect_used, reason = "constants of tests")]

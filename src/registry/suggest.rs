@@ -19,7 +19,7 @@ pub(super) fn nearest<'a>(
 }
 
 /// "did you mean …?" where a name is near, else a list of what exists.
-pub(super) fn advice<'a>(
+pub(crate) fn advice<'a>(
     wrong: &str,
     what: &str,
     candidates: impl IntoIterator<Item = &'a str>,

@@ -17,7 +17,7 @@ use crate::support::{
 const SERVED: Duration = Duration::from_secs(15);
 
 /// Each subcommand.
-const COMMANDS: [&[&str]; 22] = [
+const COMMANDS: [&[&str]; 23] = [
     &[],
     &["init"],
     &["serve"],
@@ -25,6 +25,7 @@ const COMMANDS: [&[&str]; 22] = [
     &["check"],
     &["client"],
     &["client", "new"],
+    &["client", "snippet"],
     &["secret"],
     &["secret", "new"],
     &["keys"],

@@ -1,5 +1,5 @@
-//! Requests as users send them: the HTTP client and the JWT library of each language, untouched,
-//! against one running daemon with TLS verified by its CA.
+//! Requests as users send them: the HTTP client, the JWT library and the OAuth libraries of each language,
+//! untouched, against one running daemon with TLS verified by its CA.
 //!
 //! `tests/all --tools` sets up what the languages need; the programs are in `tests/interop`.
 
@@ -7,9 +7,11 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::{Answer, Grantd, repository, shared, tool, verify_with};
+use crate::support::{
+    Answer, BILLING, FLEET, Grantd, PLAIN, go, repository, secret, shared, tool, verify_with,
+};
 
 /// Runs a client of some language: the daemon's line on stdin, the verified token on stdout.
 fn client(grantd: &Grantd, command: &mut Command, language: &str) {
@@ -73,21 +75,7 @@ fn python_with_urllib_and_pyjwt() {
 
 #[test]
 fn go_with_net_http_and_golang_jwt() {
-    let binary = tempfile::tempdir().unwrap();
-    let program = binary.path().join("client");
-    let mut build = Command::new("go");
-    build
-        .args(["build", "-o"])
-        .arg(&program)
-        .arg(".")
-        .current_dir(repository("tests/interop/go"))
-        // What tests/all has downloaded, and nothing else.
-        .env("GOMODCACHE", tool("go/mod"))
-        .env("GOCACHE", repository(".tools/go/build"))
-        .env("GOFLAGS", "-mod=readonly")
-        .env("GOPROXY", "off");
-    run(&mut build, b"", "Go: build");
-    client(&shared(), &mut Command::new(program), "Go");
+    client(&shared(), &mut Command::new(go("client")), "Go");
 }
 
 #[test]
@@ -171,4 +159,148 @@ async fn checked(grantd: &Grantd, body: &[u8], what: &str) {
     assert_eq!(token.text("iss"), grantd.ready.issuer, "{what}");
     assert_eq!(token.text("aud"), grantd.ready.resource, "{what}");
     assert_eq!(token.header["typ"], "at+jwt", "{what}");
+}
+
+/// What a library is asked for, and what must come of it: audience and scope, or a code.
+struct Case {
+    client: &'static str,
+    secret: String,
+    resource: Option<&'static str>,
+    scope: Option<&'static str>,
+    expected: Result<(&'static str, &'static str), &'static str>,
+}
+
+impl Case {
+    fn of(
+        client: &'static str,
+        expected: Result<(&'static str, &'static str), &'static str>,
+    ) -> Self {
+        Self {
+            client,
+            secret: secret(client, 1),
+            resource: None,
+            scope: None,
+            expected,
+        }
+    }
+
+    fn at(self, resource: &'static str) -> Self {
+        Self {
+            resource: Some(resource),
+            ..self
+        }
+    }
+
+    fn scope(self, scope: &'static str) -> Self {
+        Self {
+            scope: Some(scope),
+            ..self
+        }
+    }
+
+    fn secret(self, secret: String) -> Self {
+        Self { secret, ..self }
+    }
+}
+
+fn cases() -> Vec<Case> {
+    let both = "invoice:read invoice:write";
+    vec![
+        Case::of("writer", Ok((BILLING, both))),
+        Case::of("writer", Ok((BILLING, both))).at(BILLING),
+        Case::of("writer", Ok((BILLING, "invoice:read")))
+            .at(BILLING)
+            .scope("invoice:read"),
+        Case::of("writer", Ok((BILLING, both)))
+            .at(BILLING)
+            .scope(both),
+        Case::of("roamer", Ok((FLEET, "vehicle:read"))).at(FLEET),
+        Case::of("chooser", Ok((FLEET, "vehicle:read"))),
+        Case::of("minimal", Ok((PLAIN, ""))),
+        Case::of("reader", Err("invalid_client")).secret(secret("reader", 2)),
+        Case::of("reader", Err("invalid_client")).secret("a word".to_owned()),
+        Case::of("nobody", Err("invalid_client")),
+        Case::of("reader", Err("invalid_scope")).scope("invoice:write"),
+        Case::of("reader", Err("invalid_target")).at(FLEET),
+        Case::of("reader", Err("invalid_target")).at("https://nowhere.example/"),
+        Case::of("roamer", Err("invalid_target")),
+    ]
+}
+
+/// Runs a program of OAuth libraries: told the issuer and nothing else of the daemon, each must get what it
+/// should, with the secret in the header and in the body, and show the code of each refusal.
+async fn libraries(command: &mut Command, names: &[&str], language: &str) {
+    let grantd = shared();
+    let cases = cases();
+    let methods = ["basic", "post"];
+    let asked: Vec<Value> = methods
+        .iter()
+        .flat_map(|method| cases.iter().map(move |case| (method, case)))
+        .map(|(method, case)| {
+            json!({
+                "method": method, "client_id": case.client, "client_secret": case.secret,
+                "resource": case.resource.unwrap_or_default(), "scope": case.scope.unwrap_or_default(),
+            })
+        })
+        .collect();
+    for name in ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"] {
+        command.env(name, &grantd.ready.ca_file);
+    }
+    let input = json!({ "issuer": grantd.ready.issuer, "cases": asked }).to_string();
+    let got: Value = serde_json::from_slice(&run(command, input.as_bytes(), language)).unwrap();
+    let jwks = grantd.https().get(&grantd.ready.jwks_uri).await.json();
+    assert_eq!(got.as_object().unwrap().len(), names.len(), "{language}");
+    for name in names {
+        let answers = got[name].as_array().unwrap();
+        assert_eq!(answers.len(), asked.len(), "{name}");
+        for ((answer, case), asked) in answers.iter().zip(cases.iter().cycle()).zip(&asked) {
+            match case.expected {
+                Ok((audience, scope)) => {
+                    let token = answer["access_token"].as_str();
+                    let token = token.unwrap_or_else(|| panic!("{name}: {asked}: {answer}"));
+                    let token = verify_with(&jwks, token);
+                    assert_eq!(token.text("aud"), audience, "{name}: {asked}");
+                    assert_eq!(
+                        token.claims["scope"].as_str().unwrap_or_default(),
+                        scope,
+                        "{name}: {asked}"
+                    );
+                    assert!(answer["expires_in"].as_u64() > Some(0), "{name}: {answer}");
+                }
+                Err(code) => {
+                    assert_eq!(answer["error"], code, "{name}: {asked}: {answer}");
+                    // These two look at the challenge of a 401 before its body.
+                    let challenged = ["openid-client", "oauth4webapi"].contains(name);
+                    let shown = answer["shown"].as_str().unwrap();
+                    if challenged && code == "invalid_client" {
+                        assert!(
+                            shown.contains("WWW-Authenticate") && shown.contains("basic"),
+                            "{shown}"
+                        );
+                    } else {
+                        assert!(shown.contains(code), "{name}: {shown}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn python_with_authlib_and_requests_oauthlib() {
+    let mut python = Command::new(tool("venv/bin/python"));
+    python.arg(repository("tests/interop/python/oauth.py"));
+    libraries(&mut python, &["Authlib", "requests-oauthlib"], "Python").await;
+}
+
+#[tokio::test]
+async fn go_with_x_oauth2() {
+    libraries(&mut Command::new(go("oauth")), &["x/oauth2"], "Go").await;
+}
+
+#[tokio::test]
+async fn node_with_openid_client_and_oauth4webapi() {
+    let mut node = Command::new("node");
+    node.arg(repository("tests/interop/node/oauth.mjs"));
+    libraries(&mut node, &["openid-client", "oauth4webapi"], "Node").await;
 }

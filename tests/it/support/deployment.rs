@@ -161,7 +161,7 @@ impl Deployment {
 }
 
 /// A CA, and a certificate for `localhost` by it.
-fn certify(folder: &Path) {
+pub(super) fn certify(folder: &Path) {
     fs::create_dir_all(folder).unwrap();
     let mut ca = CertificateParams::new(Vec::<String>::new()).unwrap();
     ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));

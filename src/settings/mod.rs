@@ -7,6 +7,7 @@ mod audit;
 mod check;
 pub mod defaults;
 mod file;
+mod limits;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

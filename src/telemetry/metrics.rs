@@ -19,8 +19,9 @@ use crate::audit::Unrecorded;
 use crate::audit::journal::{JournalStatus, SYNC_BUCKETS};
 use crate::audit::ship::{ShipCounters, StatusBoard};
 use crate::domain::Denial;
+use crate::http::AdmissionCounters;
 use crate::keys::ring::KeyState;
-use crate::listener::ListenerCounters;
+use crate::listener::{Lag, ListenerCounters};
 use crate::registry::publish::RegistryCounters;
 use crate::world::Current;
 
@@ -31,6 +32,10 @@ pub struct Gauges {
     pub observations: Arc<Observations>,
     /// Connections of the public listener.
     pub listener: Arc<ListenerCounters>,
+    /// Who was let in, and who was not.
+    pub admission: Arc<AdmissionCounters>,
+    /// How long work waits for its turn.
+    pub lag: Arc<Lag>,
     /// The journal.
     pub journal: Journal,
     /// The shipper.
@@ -59,6 +64,7 @@ impl Collector for Gauges {
         let mut page = Page(encoder);
         self.requests(&mut page)?;
         self.connections(&mut page)?;
+        self.limits(&mut page)?;
         self.of_journal(&mut page)?;
         self.of_shipper(&mut page)?;
         self.of_registry(&mut page)?;
@@ -181,6 +187,52 @@ impl Gauges {
             "accepts_failed",
             "Calls of accept that failed",
             read(&seen.failed_accepts),
+        )
+    }
+
+    fn limits(&self, page: &mut Page<'_>) -> fmt::Result {
+        let (seen, let_in) = (&self.listener, &self.admission);
+        let ended = [
+            ("address_limit", &seen.over_source),
+            ("place_needed", &seen.evicted),
+            ("header_time", &seen.late_heads),
+            ("write_time", &seen.late_writes),
+            ("idle_time", &seen.idle),
+            ("max_age", &seen.aged),
+            ("flood", &seen.floods),
+        ];
+        page.family(
+            "connections_ended",
+            "Connections ended by a limit",
+            "limit",
+            ended.into_iter().map(|(limit, count)| (limit, read(count))),
+        )?;
+        let shed = [
+            ("queue", &let_in.shed_queue),
+            ("in_flight", &let_in.shed_in_flight),
+            ("memory", &let_in.shed_memory),
+        ];
+        page.family(
+            "requests_shed",
+            "Token requests answered with 503 because there was too much to do",
+            "reason",
+            shed.into_iter()
+                .map(|(reason, count)| (reason, read(count))),
+        )?;
+        page.counter(
+            "failures_throttled",
+            "Token requests that failed too often and were answered late, with 429",
+            read(&let_in.throttled),
+        )?;
+        page.gauge(
+            "answers_held",
+            "Answers that are held back now",
+            float(read(&let_in.held)),
+        )?;
+        page.gauge(
+            "queue_wait_seconds",
+            "How long work waited for its turn at the last look",
+            self.lag.last().as_secs_f64(),
         )
     }
 

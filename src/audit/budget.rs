@@ -102,14 +102,15 @@ impl Prefix {
 
 /// A token bucket, in thousandths of a permit.
 #[derive(Clone, Copy, Debug)]
-struct Bucket {
+pub(crate) struct Bucket {
     millis: u64,
     /// When it was last filled, as time since some fixed moment.
     at: Duration,
 }
 
 impl Bucket {
-    fn full(burst: u32, now: Duration) -> Self {
+    /// A bucket that was never used.
+    pub(crate) fn full(burst: u32, now: Duration) -> Self {
         Self {
             millis: u64::from(burst) * 1000,
             at: now,
@@ -117,7 +118,7 @@ impl Bucket {
     }
 
     /// Fills the bucket up to this moment; whether there is a permit in it.
-    fn refill(&mut self, burst: u32, per_minute: u32, now: Duration) -> bool {
+    pub(crate) fn refill(&mut self, burst: u32, per_minute: u32, now: Duration) -> bool {
         let passed = now.saturating_sub(self.at);
         let earned = passed.as_millis() * u128::from(per_minute) / 60;
         let earned = u64::try_from(earned).unwrap_or(u64::MAX);
@@ -129,7 +130,8 @@ impl Bucket {
         self.millis >= 1000
     }
 
-    fn take(&mut self) {
+    /// Takes a permit, where there is one.
+    pub(crate) fn take(&mut self) {
         self.millis = self.millis.saturating_sub(1000);
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 use tokio::net::UnixListener;
 use tokio::runtime::Handle;
+use tracing::warn;
 
 use super::Plan;
 use super::seams::read_mark;
@@ -77,8 +78,9 @@ pub struct Built {
 /// # Errors
 /// [`StartError`] for the first thing that is not as it must be. No event was recorded then.
 pub fn build(plan: Plan, runtime: &Handle) -> Result<Built, StartError> {
+    let descriptors = listener::raise_limit();
     let Plan {
-        settings,
+        mut settings,
         bound,
         accept_lost_journal,
     } = plan;
@@ -109,6 +111,7 @@ pub fn build(plan: Plan, runtime: &Handle) -> Result<Built, StartError> {
         confirmed: mark.map(|mark| mark.sequence),
     };
     let journal = Journal::open(&state.journal(), settings.journal, &opening, &tasks, clock)?;
+    fit_connections(&mut settings, descriptors);
     Ok(Built {
         settings,
         state,
@@ -122,6 +125,23 @@ pub fn build(plan: Plan, runtime: &Handle) -> Result<Built, StartError> {
         tasks,
         ended,
     })
+}
+
+/// Connections get what is left of the descriptors once everything else is open, so that the journal and the
+/// registry can always open their files.
+fn fit_connections(settings: &mut Settings, descriptors: u64) {
+    let wanted = settings.connections;
+    let fitting = wanted.fitting(listener::connections_below(descriptors));
+    if fitting.connections < wanted.connections {
+        warn!(
+            wanted = wanted.connections,
+            fits = fitting.connections,
+            descriptors,
+            "limits.connections does not fit, for this process may open only so many files: raise \
+             LimitNOFILE= of the service (or ulimit -n), or lower the setting"
+        );
+    }
+    settings.connections = fitting;
 }
 
 fn open_keys(settings: &Settings, store: &Arc<Store>, clock: Clock) -> Result<Keeper, StartError> {

@@ -18,10 +18,10 @@ use crate::audit::ship::{self, ShipCounters, ShipPorts, StatusBoard};
 use crate::clock::Clock;
 use crate::domain::{Lifetime, chain};
 use crate::evidence::LocalSources;
-use crate::http::{Monitor, Service};
+use crate::http::{Admission, AdmissionCounters, Monitor, Service};
 use crate::issue::Desk;
 use crate::keys::rotate::{self, Keeper};
-use crate::listener::{self, Bound, ListenerCounters};
+use crate::listener::{self, Bound, Lag, ListenerCounters};
 use crate::registry::publish::Publisher;
 use crate::registry::watch::{self as registry_watch, Sink};
 use crate::settings::Settings;
@@ -116,6 +116,8 @@ fn gauges(built: &Built, publisher: &Publisher, clock: Clock) -> Gauges {
         schedule: built.settings.keys.clone(),
         observations: Arc::new(Observations::default()),
         listener: Arc::new(ListenerCounters::default()),
+        admission: Arc::new(AdmissionCounters::default()),
+        lag: Arc::new(Lag::default()),
         journal: built.journal.clone(),
         ship: Arc::new(ShipCounters::default()),
         board: StatusBoard::default(),
@@ -211,7 +213,7 @@ fn start_monitor(bound: Bound, shared: &Shared, started: &Started) {
     let serving = listener::serve_plain(
         bound,
         Arc::new(monitor),
-        shared.settings.connections,
+        shared.settings.connections.of_monitor(),
         started.tasks.clone(),
         Arc::new(ListenerCounters::default()),
     );
@@ -233,8 +235,14 @@ fn start_listener(
         clock: shared.clock,
         record_time: settings.http.request_time,
     };
-    let observations = Arc::clone(&shared.gauges.observations);
-    let service = Service::new(desk, settings.algorithms(), settings.http, observations);
+    let gauges = &shared.gauges;
+    let lag = Arc::clone(&gauges.lag);
+    let watching = listener::watch_lag(Arc::clone(&lag), shared.clock, started.tasks.stopping());
+    started.tasks.spawn("lag", watching);
+    let draining = started.tasks.draining();
+    let admission = Admission::new(&settings.http, lag, draining, Arc::clone(&gauges.admission));
+    let counted = (Arc::clone(&gauges.observations), admission);
+    let service = Service::new(desk, settings.algorithms(), settings.http, counted);
     let counters = (started.tasks.clone(), Arc::clone(&shared.gauges.listener));
     let serving = listener::serve_tls(
         bound,

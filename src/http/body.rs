@@ -6,24 +6,37 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body, Incoming};
 use zeroize::Zeroizing;
 
+use super::admission::{Admission, Admitted, PAGE};
 use crate::domain::Denial;
 
-/// Reads the whole body, zeroed when dropped: it may hold a secret.
+/// How much of a body may come, and when.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BodyLimits {
+    /// Most bytes.
+    pub(super) bytes: usize,
+    /// Longest time.
+    pub(super) time: Duration,
+}
+
+/// Reads the whole body, zeroed when dropped: it may hold a secret. It takes memory for what came, not for
+/// what was told.
 ///
 /// # Errors
 /// [`Denial::BodyTooLarge`] before anything is read where the length is told, else as soon as the limit
-/// is passed; [`Denial::BodyTimeout`] when it is not there in time.
+/// is passed; [`Denial::BodyTimeout`] when it is not there in time; [`Denial::Overloaded`] when all
+/// bodies together take too much memory.
 pub(super) async fn read(
     body: Incoming,
-    max_bytes: usize,
-    limit: Duration,
+    limits: BodyLimits,
+    (admission, admitted): (&Admission, &mut Admitted),
 ) -> Result<Zeroizing<Vec<u8>>, Denial> {
     let told = body.size_hint().lower();
-    if told > max_bytes as u64 {
+    if told > limits.bytes as u64 {
         return Err(Denial::BodyTooLarge);
     }
-    let mut body = Limited::new(body, max_bytes);
-    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(told).unwrap_or(0)));
+    let first = usize::try_from(told).unwrap_or(0).min(PAGE);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(first));
+    let mut body = Limited::new(body, limits.bytes);
     let reading = async {
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|fault| {
@@ -34,14 +47,31 @@ pub(super) async fn read(
                 }
             })?;
             // Trailers mean nothing here and are dropped.
-            if let Some(data) = frame.data_ref() {
-                bytes.extend_from_slice(data);
+            let Some(data) = frame.data_ref() else {
+                continue;
+            };
+            let pages = |bytes: usize| bytes.saturating_sub(1) / PAGE;
+            for _ in pages(bytes.len())..pages(bytes.len() + data.len()) {
+                admission.page(admitted)?;
             }
+            append(&mut bytes, data);
         }
         Ok(())
     };
-    match tokio::time::timeout(limit, reading).await {
+    match tokio::time::timeout(limits.time, reading).await {
         Ok(read) => read.map(|()| bytes),
         Err(_) => Err(Denial::BodyTimeout),
     }
+}
+
+/// Appends, and leaves no copy behind where the bytes have to move.
+fn append(bytes: &mut Zeroizing<Vec<u8>>, data: &[u8]) {
+    let needed = bytes.len() + data.len();
+    if needed > bytes.capacity() {
+        let mut moved = Zeroizing::new(Vec::with_capacity(needed.next_multiple_of(PAGE)));
+        moved.extend_from_slice(bytes);
+        // The old bytes are zeroed by this.
+        *bytes = moved;
+    }
+    bytes.extend_from_slice(data);
 }

@@ -5,8 +5,10 @@
 //! **Invariant:** nobody else knows hyper, but for `listener`, which drives connections. What a request
 //! says is read once, here, and strictly; an answer never repeats anything that a request sent.
 
+mod admission;
 mod basic;
 mod body;
+mod cors;
 mod form;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
@@ -16,6 +18,7 @@ mod response;
 mod service;
 mod token_request;
 
+pub use admission::{Admission, AdmissionCounters};
 pub use form::MAX_PARAMETERS;
 pub use metadata::Paths;
 pub use monitor::{Monitor, Readiness};

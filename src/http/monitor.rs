@@ -2,16 +2,15 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::net::IpAddr;
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
 
-use crate::listener::Answering;
+use crate::listener::{Answering, Peer};
 
 /// The content type of OpenMetrics 1.0.0, which Prometheus reads.
 const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -74,14 +73,17 @@ impl Answering for Monitor {
     async fn answer(
         &self,
         request: Request<Incoming>,
-        _: IpAddr,
+        _: &Peer,
     ) -> Result<Response<Full<Bytes>>, Infallible> {
         let reads = *request.method() == Method::GET || *request.method() == Method::HEAD;
         Ok(match request.uri().path() {
-            _ if !reads => text(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "only GET and HEAD\n".to_owned(),
-            ),
+            _ if !reads => {
+                let status = StatusCode::METHOD_NOT_ALLOWED;
+                let mut response = text(status, "only GET and HEAD\n".to_owned());
+                let allow = HeaderValue::from_static("GET, HEAD");
+                response.headers_mut().insert(ALLOW, allow);
+                response
+            }
             "/metrics" => typed(StatusCode::OK, METRICS_TYPE, (self.metrics)()),
             "/healthz" => text(StatusCode::OK, "alive\n".to_owned()),
             "/readyz" => self.ready(),
@@ -103,5 +105,6 @@ fn typed(status: StatusCode, content_type: &'static str, body: String) -> Respon
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }

@@ -1,7 +1,6 @@
 //! The routes of the public listener. Touches: net, by hyper.
 
 use std::convert::Infallible;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,10 +8,12 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
-use hyper::{Method, Request, StatusCode};
+use hyper::{Method, Request, StatusCode, Version};
 use tracing::{debug, error};
 
-use super::body;
+use super::admission::{Admission, Admitted};
+use super::body::{self, BodyLimits};
+use super::cors;
 use super::metadata::{self, Paths};
 use super::response::{self, Response};
 use super::token_request::{self, Head, TokenRequest};
@@ -20,7 +21,7 @@ use crate::audit::{Outcome, Unrecorded};
 use crate::domain::{Algorithm, Denial, RequestId, UnixSeconds};
 use crate::evidence::LocalSources;
 use crate::issue::{self, Arrival, Desk};
-use crate::listener::Answering;
+use crate::listener::{Answering, Peer};
 use crate::random;
 use crate::telemetry::Observations;
 
@@ -45,6 +46,10 @@ pub struct HttpLimits {
     pub body_time: Duration,
     /// Longest time from the head of a request to its answer.
     pub request_time: Duration,
+    /// Failures of one source for one client that are answered at once, per minute.
+    pub failures_per_minute: u32,
+    /// Most token requests under way at once; half of them of peers that got a token lately.
+    pub in_flight: usize,
 }
 
 /// The public side of the daemon.
@@ -55,6 +60,7 @@ pub struct Service {
     metadata: Bytes,
     limits: HttpLimits,
     observations: Arc<Observations>,
+    admission: Admission,
 }
 
 type Answer = hyper::Response<Full<Bytes>>;
@@ -66,7 +72,7 @@ impl Service {
         desk: Desk<LocalSources>,
         algorithms: &[Algorithm],
         limits: HttpLimits,
-        observations: Arc<Observations>,
+        (observations, admission): (Arc<Observations>, Admission),
     ) -> Self {
         let paths = Paths::of(&desk.issuer);
         let metadata = metadata::document(&desk.issuer, &paths, algorithms);
@@ -76,17 +82,28 @@ impl Service {
             paths,
             limits,
             observations,
+            admission,
         }
     }
 
-    async fn token(&self, request: Request<Incoming>, remote: IpAddr) -> Answer {
+    async fn token(&self, request: Request<Incoming>, peer: &Peer) -> Answer {
         let started = self.desk.clock.monotonic();
         let arrival = Arrival {
             request: random::request_id(),
-            remote,
+            remote: peer.address(),
         };
+        // It holds its place to the end, also while its answer is held back.
+        let mut admitted = self.admission.enter(peer);
+        let mut client = 0;
         let deciding = async {
-            let parsed = self.read(request).await;
+            let parsed = match &mut admitted {
+                Ok(admitted) => self.read(request, admitted).await,
+                Err(denial) => Err(*denial),
+            };
+            let sent = parsed.as_ref().ok();
+            client = self
+                .admission
+                .name(sent.and_then(|request| request.presented.client_id()));
             issue::issue(parsed, arrival, &self.desk).await
         };
         let outcome = match tokio::time::timeout(self.limits.request_time, deciding).await {
@@ -97,17 +114,36 @@ impl Service {
         let took = self.desk.clock.monotonic().saturating_sub(started);
         self.observations.decided(&outcome, took);
         log(arrival, &outcome);
-        finish(
-            respond(outcome, self.desk.clock.now_seconds()),
-            arrival.request,
-        )
+        let late = match &outcome {
+            Ok(Outcome::Refusal(denial)) => !self.admission.answers_at_once(*denial, peer, client),
+            Ok(Outcome::Token { .. }) => {
+                peer.proved();
+                false
+            }
+            Err(_) => false,
+        };
+        let response = if late {
+            self.admission.hold_back(peer).await;
+            throttled(self.limits.failures_per_minute)
+        } else {
+            respond(outcome, self.desk.clock.now_seconds())
+        };
+        finish(response, arrival.request)
     }
 
-    async fn read(&self, request: Request<Incoming>) -> Result<TokenRequest, Denial> {
+    async fn read(
+        &self,
+        request: Request<Incoming>,
+        admitted: &mut Admitted,
+    ) -> Result<TokenRequest, Denial> {
         let (parts, body) = request.into_parts();
         let head = head(&parts.method, parts.uri.query(), &parts.headers);
         token_request::check_head(&head)?;
-        let body = body::read(body, self.limits.body_bytes, self.limits.body_time).await?;
+        let limits = BodyLimits {
+            bytes: self.limits.body_bytes,
+            time: self.limits.body_time,
+        };
+        let body = body::read(body, limits, (&self.admission, admitted)).await?;
         token_request::parse(&head, &body)
     }
 
@@ -115,7 +151,10 @@ impl Service {
     fn jwks(&self, headers: &HeaderMap) -> Response {
         let world = self.desk.current.load();
         let Some(rings) = &world.rings else {
-            return response::plain(503, "not ready\n");
+            let mut response = response::plain(503, "not ready\n");
+            response.headers.push(("retry-after", "1".to_owned()));
+            cors::open(&mut response);
+            return response;
         };
         let jwks = rings.jwks();
         let now = self.desk.clock.now_seconds();
@@ -163,23 +202,44 @@ impl Service {
 }
 
 impl Answering for Service {
-    async fn answer(
-        &self,
-        request: Request<Incoming>,
-        remote: IpAddr,
-    ) -> Result<Answer, Infallible> {
+    async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Result<Answer, Infallible> {
+        if !has_one_host(&request) {
+            let response = response::plain(400, "one Host header is needed\n");
+            return Ok(finish(response, random::request_id()));
+        }
         let path = request.uri().path();
         let response = if path == self.paths.token {
-            return Ok(self.token(request, remote).await);
+            return Ok(self.token(request, peer).await);
         } else if path == self.paths.jwks {
-            readable(request.method(), || self.jwks(request.headers()))
+            readable(&request, || self.jwks(request.headers()))
         } else if path == self.paths.oauth_metadata || path == self.paths.openid_metadata {
-            readable(request.method(), || self.metadata())
+            readable(&request, || self.metadata())
         } else {
             response::plain(404, "not found\n")
         };
         Ok(finish(response, random::request_id()))
     }
+}
+
+/// RFC 9112 section 3.2: an HTTP/1.1 request without `Host`, or with two, is answered with 400. HTTP/2 has
+/// `:authority` (RFC 9113 section 8.3.1), HTTP/1.0 neither.
+fn has_one_host(request: &Request<Incoming>) -> bool {
+    let count = request.headers().get_all(header::HOST).iter().count();
+    match request.version() {
+        Version::HTTP_11 => count == 1,
+        _ => count <= 1,
+    }
+}
+
+/// The answer to a failure beyond what is answered at once (RFC 6585 section 4). The event has its true
+/// reason. It does not say when the next one will be answered: one that proves itself always is.
+fn throttled(per_minute: u32) -> Response {
+    let mut response = response::refusal(Denial::Overloaded);
+    response.status = 429;
+    response.headers.retain(|(name, _)| *name != "retry-after");
+    let seconds = 60_u32.div_ceil(per_minute.max(1));
+    response.headers.push(("retry-after", seconds.to_string()));
+    response
 }
 
 /// One line a request, for debugging: the record of decisions is the journal.
@@ -220,25 +280,16 @@ fn respond(outcome: Result<Outcome, Unrecorded>, now: UnixSeconds) -> Response {
 }
 
 /// GET and HEAD of a public document (RFC 9110 section 9.3).
-fn readable(method: &Method, document: impl FnOnce() -> Response) -> Response {
-    if *method == Method::GET || *method == Method::HEAD {
-        return document();
+fn readable(request: &Request<Incoming>, document: impl FnOnce() -> Response) -> Response {
+    match *request.method() {
+        Method::GET | Method::HEAD => document(),
+        Method::OPTIONS => cors::options(request.headers()),
+        _ => {
+            let mut response = response::plain(405, "only GET and HEAD are allowed here\n");
+            response.headers.push(("allow", cors::METHODS.to_owned()));
+            response
+        }
     }
-    if *method == Method::OPTIONS {
-        let mut response = response::plain(204, "");
-        response
-            .headers
-            .push(("allow", "GET, HEAD, OPTIONS".to_owned()));
-        response
-            .headers
-            .push(("access-control-allow-origin", "*".to_owned()));
-        return response;
-    }
-    let mut response = response::plain(405, "only GET and HEAD are allowed here\n");
-    response
-        .headers
-        .push(("allow", "GET, HEAD, OPTIONS".to_owned()));
-    response
 }
 
 fn head<'a>(method: &Method, query: Option<&'a str>, headers: &'a HeaderMap) -> Head<'a> {

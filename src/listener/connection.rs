@@ -1,7 +1,7 @@
-//! One connection: HTTP/1.1 or HTTP/2 as ALPN chose, its limits, its drain. Touches: net, clock.
+//! One connection: HTTP/1.1 or HTTP/2 as ALPN chose, its limits, its end. Touches: net, clock.
 
 use std::convert::Infallible;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -22,11 +22,11 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::ConnectionLimits;
-
-/// Most streams that a peer may have reset before they were looked at: hyper's own default against rapid
-/// reset (CVE-2023-44487), named here so that it can't change unseen.
-const MAX_RESET_STREAMS: usize = 20;
+use super::metered::Metered;
+use super::peer::{Peer, Turn};
+use super::pulse::Verdict;
+use super::{ConnectionLimits, h2_limits};
+use crate::random;
 
 /// Smallest read buffer that hyper takes.
 const MIN_HEADER_BYTES: usize = 8192;
@@ -47,6 +47,21 @@ pub struct ListenerCounters {
     pub failed_handshakes: AtomicU64,
     /// Calls of `accept` that failed.
     pub failed_accepts: AtomicU64,
+    /// Connections closed at once, for their source held all of its part.
+    pub over_source: AtomicU64,
+    /// Connections that gave their place to another.
+    pub evicted: AtomicU64,
+    /// Connections ended because a request's head did not arrive in time.
+    pub late_heads: AtomicU64,
+    /// Connections ended because the peer did not read its answers in time.
+    pub late_writes: AtomicU64,
+    /// Connections ended because nothing was asked for too long.
+    pub idle: AtomicU64,
+    /// Connections ended because of their age.
+    pub aged: AtomicU64,
+    /// HTTP/2 connections ended because the peer sent frames that ask for nothing, or took back most of
+    /// what it asked.
+    pub floods: AtomicU64,
 }
 
 /// A service that answers every request.
@@ -55,75 +70,70 @@ pub trait Answering: Send + Sync + 'static {
     fn answer(
         &self,
         request: Request<Incoming>,
-        remote: IpAddr,
+        peer: &Peer,
     ) -> impl Future<Output = Result<Response<Full<Bytes>>, Infallible>> + Send;
 }
 
-/// Counts a connection as open while it lives.
-pub(super) struct Open(Arc<ListenerCounters>);
-
-impl Open {
-    pub(super) fn new(counters: &Arc<ListenerCounters>) -> Self {
-        counters.accepted.fetch_add(1, Ordering::Relaxed);
-        counters.open.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(counters))
-    }
+/// What one connection is driven with.
+pub(super) struct Line {
+    pub(super) peer: Peer,
+    pub(super) remote: SocketAddr,
+    pub(super) limits: ConnectionLimits,
+    pub(super) counters: Arc<ListenerCounters>,
+    /// Cancelled when it should finish what it has begun, and end.
+    pub(super) stop: CancellationToken,
 }
 
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
+impl Line {
+    /// How old this connection may become: up to a tenth less than the limit, so that clients that came
+    /// together do not come back together.
+    fn age(&self) -> Duration {
+        let part = u32::try_from(random::bits() % 103).unwrap_or(0);
+        self.limits.max_age - self.limits.max_age / 1024 * part
+    }
+
+    fn metered<S>(&self, stream: S, bounded: bool) -> Metered<S> {
+        let signs = (self.peer.pulse(), Arc::clone(&self.counters));
+        Metered::new(stream, signs, self.limits.write_time, bounded)
     }
 }
 
 /// Serves a TLS connection until the peer closes it, a limit ends it, or the daemon has drained it.
-pub(super) async fn drive<A: Answering>(
-    stream: TlsStream<TcpStream>,
-    remote: SocketAddr,
-    service: Arc<A>,
-    limits: ConnectionLimits,
-    draining: CancellationToken,
-) {
+pub(super) async fn drive<A: Answering>(stream: TlsStream<TcpStream>, service: Arc<A>, line: Line) {
     if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
-        return drive_http1(stream, remote, service, limits, draining).await;
+        return drive_http1(stream, service, line).await;
     }
-    let peer = remote.ip().to_canonical();
-    let connection = http2::Builder::new(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(limits.streams)
-        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
-        .max_pending_accept_reset_streams(MAX_RESET_STREAMS)
-        .keep_alive_interval(limits.header_time)
-        .keep_alive_timeout(limits.header_time)
-        .serve_connection(
-            TokioIo::new(stream),
-            service_fn(move |request| {
-                let service = Arc::clone(&service);
-                async move { service.answer(request, peer).await }
-            }),
-        );
-    until_drained(pin!(connection), remote, limits, draining).await;
+    let peer = line.peer.clone();
+    let limits = line.limits;
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    h2_limits::apply(builder.timer(TokioTimer::new()), &limits);
+    let connection = builder.serve_connection(
+        TokioIo::new(line.metered(stream, true)),
+        service_fn(move |request| {
+            let (service, peer) = (Arc::clone(&service), peer.clone());
+            async move { take_turn(request, &*service, &peer, &limits).await }
+        }),
+    );
+    watch(pin!(connection), &line, None).await;
 }
 
 /// Serves a connection with HTTP/1.1.
 pub(super) async fn drive_http1<A: Answering>(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    remote: SocketAddr,
     service: Arc<A>,
-    limits: ConnectionLimits,
-    draining: CancellationToken,
+    line: Line,
 ) {
-    let peer = remote.ip().to_canonical();
     let closing = AtomicBool::new(false);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_time)
-        .max_buf_size(limits.header_bytes.max(MIN_HEADER_BYTES))
-        .max_headers(limits.header_fields)
+        // `watch` does it, and tells a slow head from an idle connection.
+        .header_read_timeout(None)
+        .max_buf_size(line.limits.header_bytes.max(MIN_HEADER_BYTES))
+        .max_headers(line.limits.header_fields)
         .serve_connection(
-            TokioIo::new(stream),
+            TokioIo::new(line.metered(stream, false)),
             service_fn(|request| async {
-                let mut response = service.answer(request, peer).await?;
+                let mut response = take_turn(request, &*service, &line.peer, &line.limits).await?;
                 if closing.load(Ordering::Relaxed) {
                     let close = HeaderValue::from_static("close");
                     response.headers_mut().insert(CONNECTION, close);
@@ -131,31 +141,88 @@ pub(super) async fn drive_http1<A: Answering>(
                 Ok::<_, Infallible>(response)
             }),
         );
-    let mut connection = pin!(connection);
-    tokio::select! {
-        ended = connection.as_mut() => return note_end(remote, ended),
-        () = draining.cancelled() => closing.store(true, Ordering::Relaxed),
-    }
-    match tokio::time::timeout(LAST_REQUEST, connection.as_mut()).await {
-        Ok(ended) => note_end(remote, ended),
-        Err(_) => until_drained(connection, remote, limits, draining).await,
-    }
+    watch(pin!(connection), &line, Some(&closing)).await;
 }
 
-/// Drives a connection; once the daemon stops, it may finish what it has begun, within a limit.
-async fn until_drained<E: std::fmt::Display>(
+/// Answers one request. hyper counts the fields of HTTP/1.1 itself, and answers alike.
+async fn take_turn<A: Answering>(
+    request: Request<Incoming>,
+    service: &A,
+    peer: &Peer,
+    limits: &ConnectionLimits,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let mut turn = Turn::begin(peer, limits.header_bytes + limits.body_bytes);
+    let response = if request.headers().len() > limits.header_fields {
+        let mut response = Response::new(Full::default());
+        // RFC 6585 section 5.
+        *response.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        Ok(response)
+    } else {
+        service.answer(request, peer).await
+    };
+    turn.answered();
+    response
+}
+
+/// Drives a connection to its end, which may be brought about by the peer, a limit, one who needs the place,
+/// or the daemon's stop. `closing` is there for HTTP/1.1: set, the next answer says `Connection: close`.
+async fn watch<E: std::fmt::Display>(
     mut connection: Pin<&mut impl GracefulConnection<Error = E>>,
-    remote: SocketAddr,
-    limits: ConnectionLimits,
-    draining: CancellationToken,
+    line: &Line,
+    closing: Option<&AtomicBool>,
 ) {
-    tokio::select! {
-        ended = connection.as_mut() => return note_end(remote, ended),
-        () = draining.cancelled() => connection.as_mut().graceful_shutdown(),
+    let (pulse, counters, remote) = (line.peer.pulse(), &line.counters, line.remote);
+    let mut age = line.age();
+    let ends_at_once = loop {
+        let now = line.peer.now();
+        let (wait, graceful) = match pulse.judge(now, &line.limits, (closing.is_some(), age)) {
+            Verdict::Wait(wait) => (wait, false),
+            Verdict::LateHead => {
+                counters.late_heads.fetch_add(1, Ordering::Relaxed);
+                return debug!(%remote, "connection ended: a head did not arrive in time");
+            }
+            Verdict::Idle => {
+                counters.idle.fetch_add(1, Ordering::Relaxed);
+                (Duration::ZERO, true)
+            }
+            Verdict::Old => {
+                counters.aged.fetch_add(1, Ordering::Relaxed);
+                // HTTP/1.1 ends with the next answer, or when it is idle.
+                if let Some(closing) = closing {
+                    closing.store(true, Ordering::Relaxed);
+                    age = Duration::MAX;
+                }
+                (Duration::ZERO, closing.is_none())
+            }
+        };
+        if graceful {
+            break true;
+        }
+        tokio::select! {
+            ended = connection.as_mut() => return note_end(remote, ended),
+            () = line.stop.cancelled() => break false,
+            () = pulse.evicted() => return debug!(%remote, "connection ended: its place is needed"),
+            () = tokio::time::sleep(wait) => {}
+        }
+    };
+    if let Some(closing) = closing.filter(|_| !ends_at_once) {
+        closing.store(true, Ordering::Relaxed);
+        if let Ok(ended) = tokio::time::timeout(LAST_REQUEST, connection.as_mut()).await {
+            return note_end(remote, ended);
+        }
     }
-    match tokio::time::timeout(limits.drain_time, connection).await {
-        Ok(ended) => note_end(remote, ended),
-        Err(_) => debug!(%remote, "connection was not drained in time"),
+    connection.as_mut().graceful_shutdown();
+    let limit = if ends_at_once {
+        line.limits.linger
+    } else {
+        line.limits.drain_time
+    };
+    tokio::select! {
+        ended = tokio::time::timeout(limit, connection) => match ended {
+            Ok(ended) => note_end(remote, ended),
+            Err(_) => debug!(%remote, "connection did not end in time"),
+        },
+        () = pulse.evicted() => debug!(%remote, "connection ended: its place is needed"),
     }
 }
 

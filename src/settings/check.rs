@@ -6,17 +6,15 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 
-use super::{LogSettings, Settings, audit, defaults, file};
+use super::{LogSettings, Settings, audit, defaults, file, limits};
 use crate::domain::{Algorithm, InstanceName, Issuer, Lifetime};
-use crate::http::HttpLimits;
 use crate::keys::schedule::ScheduleSettings;
-use crate::listener::ConnectionLimits;
 use crate::registry::check::{POLICY_FOLDER, Rules};
 use crate::registry::load::Limits;
 use crate::registry::publish::RegistrySettings;
 
-/// Fewest and most seconds of any time-out: less breaks good clients, more protects nothing.
-const TIMEOUT_RANGE: (u64, u64) = (1, 3600);
+/// Longest time-out: a longer one protects nothing. The shortest is one second: less breaks good clients.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// Most of anything that is counted: more than one machine can hold.
 const MOST_COUNT: usize = 1_000_000;
@@ -24,7 +22,7 @@ const MOST_COUNT: usize = 1_000_000;
 /// Collects what is wrong while values are converted.
 pub(super) struct Problems<'a> {
     base: &'a Path,
-    processors: usize,
+    pub(super) processors: usize,
     found: Vec<String>,
 }
 
@@ -78,7 +76,7 @@ fn convert(file: file::File, problems: &mut Problems<'_>) -> Option<Settings> {
     let file::State { dir } = state;
     let state = problems.path(&dir.unwrap_or_else(|| defaults::STATE_DIR.to_owned()));
     let (keys_dir, sealing_key, keys) = convert_keys(keys, &state, problems);
-    let (workers, drain, connections, http) = convert_limits(&limits, problems);
+    let (workers, drain, connections, http) = limits::convert(&limits, problems);
     let (journal, ship) = audit::convert(audit, instance.as_ref(), problems);
     Some(Settings {
         certificate: problems.path(&certificate),
@@ -186,50 +184,6 @@ fn convert_keys(
     (keys_dir, sealing_key, settings)
 }
 
-fn convert_limits(
-    limits: &file::Limits,
-    problems: &mut Problems<'_>,
-) -> (usize, Duration, ConnectionLimits, HttpLimits) {
-    let file::Limits {
-        connections,
-        handshake_time,
-        header_time,
-        header_size,
-        header_fields,
-        streams,
-        body_size,
-        body_time,
-        request_time,
-        drain_time,
-        workers,
-    } = limits;
-    let drain = problems.timeout("limits.drain_time", drain_time, defaults::DRAIN_TIME);
-    let connections = ConnectionLimits {
-        connections: problems.count("limits.connections", *connections, defaults::CONNECTIONS),
-        handshake_time: problems.timeout(
-            "limits.handshake_time",
-            handshake_time,
-            defaults::HANDSHAKE_TIME,
-        ),
-        header_time: problems.timeout("limits.header_time", header_time, defaults::HEADER_TIME),
-        header_bytes: problems.size("limits.header_size", header_size, defaults::HEADER_BYTES),
-        header_fields: problems.count(
-            "limits.header_fields",
-            *header_fields,
-            defaults::HEADER_FIELDS,
-        ),
-        streams: problems.streams(*streams),
-        drain_time: drain,
-    };
-    let http = HttpLimits {
-        body_bytes: problems.size("limits.body_size", body_size, defaults::BODY_BYTES),
-        body_time: problems.timeout("limits.body_time", body_time, defaults::BODY_TIME),
-        request_time: problems.timeout("limits.request_time", request_time, defaults::REQUEST_TIME),
-    };
-    let workers = problems.count("limits.workers", *workers, problems.processors);
-    (workers, drain, connections, http)
-}
-
 fn convert_log(log: file::Log, problems: &mut Problems<'_>) -> LogSettings {
     let file::Log { format, filter } = log;
     let json = match format.as_deref() {
@@ -278,16 +232,27 @@ impl Problems<'_> {
         text: &Option<String>,
         default: Duration,
     ) -> Duration {
+        self.timeout_up_to(name, text, default, LONGEST_TIMEOUT)
+    }
+
+    /// The same with another longest time.
+    pub(super) fn timeout_up_to(
+        &mut self,
+        name: &str,
+        text: &Option<String>,
+        default: Duration,
+        most: Duration,
+    ) -> Duration {
         let Some(text) = text else {
             return default;
         };
         let Some(span) = self.keep(name, text, Lifetime::parse(text)) else {
             return default;
         };
-        let (least, most) = TIMEOUT_RANGE;
-        if !(least..=most).contains(&span.seconds()) {
+        let most = most.as_secs();
+        if !(1..=most).contains(&span.seconds()) {
             self.add(format!(
-                "{name} = {text:?}: it must lie between {least}s and {most}s"
+                "{name} = {text:?}: it must lie between 1s and {most}s"
             ));
         }
         span.to_duration()
@@ -314,7 +279,8 @@ impl Problems<'_> {
             .map_or(default, |size| size.as_u64())
     }
 
-    fn size(&mut self, name: &str, text: &Option<String>, default: usize) -> usize {
+    /// A number of bytes that fits into memory many times.
+    pub(super) fn size(&mut self, name: &str, text: &Option<String>, default: usize) -> usize {
         let bytes = self.bytes(name, text, default as u64);
         if !(1024..=16 * 1024 * 1024).contains(&bytes) {
             self.add(format!(
@@ -324,14 +290,8 @@ impl Problems<'_> {
         usize::try_from(bytes).unwrap_or(default)
     }
 
-    fn streams(&mut self, streams: Option<u32>) -> u32 {
-        let streams = streams.map(|count| usize::try_from(count).unwrap_or(usize::MAX));
-        let default = usize::try_from(defaults::STREAMS).unwrap_or(usize::MAX);
-        let streams = self.count("limits.streams", streams, default);
-        u32::try_from(streams).unwrap_or(defaults::STREAMS)
-    }
-
-    fn count(&mut self, name: &str, count: Option<usize>, default: usize) -> usize {
+    /// A number of things.
+    pub(super) fn count(&mut self, name: &str, count: Option<usize>, default: usize) -> usize {
         let count = count.unwrap_or(default);
         if !(1..=MOST_COUNT).contains(&count) {
             self.add(format!(
@@ -339,6 +299,11 @@ impl Problems<'_> {
             ));
         }
         count.clamp(1, MOST_COUNT)
+    }
+
+    /// A number of things that are counted in 32 bits.
+    pub(super) fn count32(&mut self, name: &str, count: Option<usize>, default: usize) -> u32 {
+        u32::try_from(self.count(name, count, default)).unwrap_or(u32::MAX)
     }
 
     fn address(&mut self, name: &str, text: Option<String>, default: &str) -> Option<SocketAddr> {

@@ -21,14 +21,27 @@ pub const KEYS_DIR: &str = "keys";
 /// The instance of a daemon that stands alone.
 pub const INSTANCE: &str = "grantd-1";
 
-/// Twice what a small host with one API gateway keeps open; 20,000 take about 600 MiB.
+/// Twice what a small host with one API gateway keeps open. One that is idle takes about 25 KiB.
 pub const CONNECTIONS: usize = 10_000;
+
+/// Of all connections, one part in so many is the most for one address. Half: one host can never fill all
+/// places, and a NAT or a gateway with 5,000 connections still has room.
+pub const ADDRESS_PART: usize = 2;
 
 /// A handshake takes two round trips; ten seconds reach any network that works.
 pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 
+/// A head of one packet, as the body: ten seconds reach any network that works.
+pub const HEADER_TIME: Duration = Duration::from_secs(10);
+
 /// Longer than the minute after which most clients' pools close an idle connection.
-pub const HEADER_TIME: Duration = Duration::from_secs(65);
+pub const IDLE_TIME: Duration = Duration::from_secs(65);
+
+/// Often enough that load moves to a new host behind a balancer, seldom enough that handshakes cost nothing.
+pub const MAX_AGE: Duration = Duration::from_secs(3600);
+
+/// An answer of one packet: as long as a body may take.
+pub const WRITE_TIME: Duration = Duration::from_secs(10);
 
 /// Four times what a browser with cookies sends; a token request needs 500 bytes.
 pub const HEADER_BYTES: usize = 16 * 1024;
@@ -47,6 +60,9 @@ pub const BODY_TIME: Duration = Duration::from_secs(10);
 
 /// Longer than the body's time and the journal's deadline together.
 pub const REQUEST_TIME: Duration = Duration::from_secs(20);
+
+/// Of one address for one client: a client that asks each second with an old secret learns it each time.
+pub const FAILURES_PER_MINUTE: usize = 60;
 
 /// Less than the 90 seconds after which systemd kills a stopping service.
 pub const DRAIN_TIME: Duration = Duration::from_secs(15);

@@ -125,6 +125,7 @@ pub(super) enum OneOrMany {
 #[serde(deny_unknown_fields)]
 pub(super) struct Limits {
     pub(super) connections: Option<usize>,
+    pub(super) connections_per_address: Option<usize>,
     pub(super) handshake_time: Option<String>,
     pub(super) header_time: Option<String>,
     pub(super) header_size: Option<String>,
@@ -133,6 +134,10 @@ pub(super) struct Limits {
     pub(super) body_size: Option<String>,
     pub(super) body_time: Option<String>,
     pub(super) request_time: Option<String>,
+    pub(super) idle_time: Option<String>,
+    pub(super) max_age: Option<String>,
+    pub(super) write_time: Option<String>,
+    pub(super) failures_per_minute: Option<usize>,
     pub(super) drain_time: Option<String>,
     pub(super) workers: Option<usize>,
 }

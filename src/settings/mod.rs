@@ -8,6 +8,7 @@ mod check;
 pub mod defaults;
 pub mod environment;
 mod file;
+mod limits;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

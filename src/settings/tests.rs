@@ -75,3 +75,25 @@ fn each_setting_that_is_known_is_in_the_template() {
     }
     assert!(count > 50, "{count} fields");
 }
+
+#[test]
+fn limits_that_make_each_other_void_are_refused_together() {
+    let refused = |lines: &str| {
+        let text = format!("{}\n{lines}", template().replace("[limits]", ""));
+        let file: file::File = toml::from_str(&text).unwrap();
+        check::check(file, Path::new("/etc/grantd"), 2).unwrap_err()
+    };
+    let problems = refused(
+        "[limits]\nbody_time = \"30s\"\nconnections = 10\nconnections_per_address = 11\n\
+         idle_time = \"5s\"\nmax_age = \"4s\"",
+    );
+    assert_eq!(problems.len(), 5, "{problems:#?}");
+    let first = "limits.body_time = 30s is more than limits.request_time = 20s, and would never be reached: \
+                 set one of them";
+    assert!(
+        problems.iter().any(|problem| problem == first),
+        "{problems:#?}"
+    );
+    let problems = refused("[limits]\nmax_age = \"8d\"\nfailures_per_minute = 0");
+    assert_eq!(problems.len(), 2, "{problems:#?}");
+}

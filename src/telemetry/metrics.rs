@@ -3,6 +3,7 @@
 //! `docs/metrics.md` lists them; a test holds the list to what a daemon shows.
 
 mod audit;
+mod limits;
 mod page;
 mod requests;
 mod state;
@@ -22,9 +23,10 @@ use crate::audit::Journal;
 use crate::audit::ship::{ShipCounters, StatusBoard};
 use crate::clock::Clock;
 use crate::domain::{Lifetime, UnixSeconds};
+use crate::http::AdmissionCounters;
 use crate::keys::rotate::KeysCounters;
 use crate::keys::schedule::ScheduleSettings;
-use crate::listener::ListenerCounters;
+use crate::listener::{Lag, ListenerCounters};
 use crate::registry::publish::RegistryCounters;
 use crate::world::Current;
 use page::Page;
@@ -43,6 +45,10 @@ pub struct Gauges {
     /// From when on the certificate that is served is not valid any more, in Unix seconds; 0 while
     /// that is not known.
     pub certificate_not_after: Arc<AtomicU64>,
+    /// Who was let in, and who was not.
+    pub admission: Arc<AdmissionCounters>,
+    /// How long work waits for its turn.
+    pub lag: Arc<Lag>,
     /// The journal.
     pub journal: Journal,
     /// Whether a stream is configured.
@@ -125,6 +131,7 @@ impl Collector for Shown {
         state::of_standing(&self.status.standing, page)?;
         requests::of_requests(&gauges.observations, page)?;
         requests::of_connections(&gauges.listener, page)?;
+        limits::of_limits(&gauges.listener, &gauges.admission, &gauges.lag, page)?;
         if let Some(at) = seen.certificate_not_after {
             page.gauge(
                 "grantd_certificate_not_after_timestamp_seconds",

@@ -11,7 +11,7 @@ use clap::builder::NonEmptyStringValueParser;
 use serde_json::json;
 
 use crate::cli::check::tell_refusal;
-use crate::cli::serve::failed;
+use crate::cli::tell::failed;
 use crate::cli::{Exit, Format, Io};
 use crate::clock::Clock;
 use crate::domain::{Algorithm, ClientId, Issuer, ResourceName, UnixSeconds};

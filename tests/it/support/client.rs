@@ -82,6 +82,19 @@ impl Https {
         }
     }
 
+    /// The same client, which connects from this address.
+    pub fn at(&self, address: IpAddr) -> Self {
+        Self {
+            from: Some(address),
+            ..self.clone()
+        }
+    }
+
+    /// Where the server listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Host and port, as in the `Host` header.
     pub fn authority(&self) -> &str {
         &self.authority

@@ -17,6 +17,7 @@ pub struct Serve {
     change: Vec<fn(&Path)>,
     state: Option<PathBuf>,
     listen: [String; 2],
+    descriptors: Option<u32>,
 }
 
 impl Grantd {
@@ -29,6 +30,7 @@ impl Grantd {
             change: Vec::new(),
             state: None,
             listen: ["127.0.0.1:0".to_owned(), "127.0.0.1:0".to_owned()],
+            descriptors: None,
         }
     }
 }
@@ -56,6 +58,12 @@ impl Serve {
     /// Other addresses for tokens and for metrics.
     pub fn listen(mut self, address: &str, metrics: &str) -> Self {
         self.listen = [address.to_owned(), metrics.to_owned()];
+        self
+    }
+
+    /// No more open files than this, whatever the system would allow.
+    pub fn descriptors(mut self, most: u32) -> Self {
+        self.descriptors = Some(most);
         self
     }
 
@@ -115,7 +123,16 @@ impl Serve {
             self.settings
         );
         std::fs::write(&config, text).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_grantd"));
+        let program = env!("CARGO_BIN_EXE_grantd");
+        let mut command = match self.descriptors {
+            // Of the package util-linux. It becomes the daemon, so their process is one.
+            Some(most) => {
+                let mut command = Command::new("prlimit");
+                command.arg(format!("--nofile={most}:{most}")).arg(program);
+                command
+            }
+            None => Command::new(program),
+        };
         command
             .arg("serve")
             .arg("--config")

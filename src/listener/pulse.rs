@@ -1,0 +1,207 @@
+//! The life signs of one connection, and when it must end. Touches: memory.
+//!
+//! **Invariant:** the judgement is pure: it takes the moment as an argument. Whoever changes a sign does it
+//! with one atomic store, so that a request costs no lock.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::ConnectionLimits;
+
+/// Bytes that an HTTP/2 peer may send beyond what its requests account for: frames that ask for nothing
+/// (PING, SETTINGS, PRIORITY, WINDOW_UPDATE). A thousand pings and more; a client that sends one every ten
+/// seconds needs a day for it.
+pub(super) const SPARE_BYTES: i64 = 64 * 1024;
+
+/// Requests that an HTTP/2 peer may take back before they are answered, whatever it does otherwise: half of
+/// what one connection may have open by default. Beyond it a peer that takes back most of what it asks
+/// is cut off (rapid reset, CVE-2023-44487, where the streams were already begun).
+pub(super) const MAX_TAKEN_BACK: u32 = 64;
+
+/// Since when something lasts, in milliseconds of the clock, or 0.
+type Since = AtomicU64;
+
+/// The life signs of one connection.
+#[derive(Debug)]
+pub(super) struct Pulse {
+    born: u64,
+    /// When a request last began or ended.
+    last: Since,
+    /// When the first bytes of a head came, while no request was under way.
+    head: Since,
+    busy: AtomicU32,
+    begun: AtomicU32,
+    taken_back: AtomicU32,
+    /// What may still be read before the next request begins.
+    spare: AtomicI64,
+    /// Whether a token went out on it, and when that was last noted elsewhere.
+    proved: AtomicBool,
+    noted: Since,
+    /// Answers that were held back on it so far.
+    held: AtomicU32,
+    evicted: Notify,
+}
+
+/// Who goes first when a place is needed. The lower ones go first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Rank {
+    /// Nothing is under way on it, and it never got a token: a handshake, a slow head, silence.
+    Idle,
+    /// A request is under way on it, and it never got a token.
+    Unproved,
+    /// It got a token, and is idle.
+    Proved,
+}
+
+/// What is to be done about a connection now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Nothing before this much time has passed.
+    Wait(Duration),
+    /// A head did not arrive in time.
+    LateHead,
+    /// Nothing was asked for too long.
+    Idle,
+    /// It has lived long enough.
+    Old,
+}
+
+fn millis(now: Duration) -> u64 {
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX).max(1)
+}
+
+impl Pulse {
+    /// A connection that was accepted now.
+    pub(super) fn new(now: Duration) -> Self {
+        Self {
+            born: millis(now),
+            last: AtomicU64::new(millis(now)),
+            head: AtomicU64::new(0),
+            busy: AtomicU32::new(0),
+            begun: AtomicU32::new(0),
+            taken_back: AtomicU32::new(0),
+            spare: AtomicI64::new(SPARE_BYTES),
+            proved: AtomicBool::new(false),
+            noted: AtomicU64::new(0),
+            held: AtomicU32::new(0),
+            evicted: Notify::new(),
+        }
+    }
+
+    /// A request begins; for it so many bytes may come.
+    pub(super) fn begin(&self, now: Duration, bytes: usize) {
+        self.head.store(0, Ordering::Relaxed);
+        self.last.store(millis(now), Ordering::Relaxed);
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        self.busy.fetch_add(1, Ordering::Relaxed);
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.spare.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// A request ends, with its answer or taken back by the peer. What it did not use of its bytes is gone.
+    pub(super) fn end(&self, now: Duration, answered: bool) {
+        self.last.store(millis(now), Ordering::Relaxed);
+        if !answered {
+            self.taken_back.fetch_add(1, Ordering::Relaxed);
+        }
+        if self.busy.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.spare.fetch_max(0, Ordering::Relaxed);
+            self.spare.fetch_min(SPARE_BYTES, Ordering::Relaxed);
+        }
+    }
+
+    /// Bytes came. Whether more may come.
+    pub(super) fn read(&self, bytes: usize, now: Duration) -> bool {
+        if self.busy.load(Ordering::Relaxed) == 0 && self.head.load(Ordering::Relaxed) == 0 {
+            self.head.store(millis(now), Ordering::Relaxed);
+        }
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        let left = self.spare.fetch_sub(bytes, Ordering::Relaxed) - bytes;
+        left >= 0 && !self.takes_back()
+    }
+
+    /// Whether the peer takes back most of what it asks.
+    fn takes_back(&self) -> bool {
+        let taken_back = self.taken_back.load(Ordering::Relaxed);
+        taken_back > MAX_TAKEN_BACK && taken_back > self.begun.load(Ordering::Relaxed) / 2
+    }
+
+    /// A token went out. Whether its source should be noted again: each minute is enough.
+    pub(super) fn prove(&self, now: Duration) -> bool {
+        self.proved.store(true, Ordering::Relaxed);
+        let noted = self.noted.load(Ordering::Relaxed);
+        let due = noted == 0 || millis(now).saturating_sub(noted) > 60_000;
+        if due {
+            self.noted.store(millis(now), Ordering::Relaxed);
+        }
+        due
+    }
+
+    /// Whether a token went out on it.
+    pub(super) fn is_proved(&self) -> bool {
+        self.proved.load(Ordering::Relaxed)
+    }
+
+    /// How many answers were held back on it before this one.
+    pub(super) fn hold(&self) -> u32 {
+        self.held.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Its rank, and how long it has done nothing; `None` when it must stay.
+    pub(super) fn standing(&self, now: Duration) -> Option<(Rank, u64)> {
+        let rank = match (self.is_proved(), self.busy.load(Ordering::Relaxed) > 0) {
+            (false, false) => Rank::Idle,
+            (false, true) => Rank::Unproved,
+            (true, false) => Rank::Proved,
+            (true, true) => return None,
+        };
+        let idle = millis(now).saturating_sub(self.last.load(Ordering::Relaxed));
+        Some((rank, idle))
+    }
+
+    /// Ends it, for another needs its place.
+    pub(super) fn evict(&self) {
+        self.evicted.notify_one();
+    }
+
+    /// Waits until it is to end.
+    pub(super) async fn evicted(&self) {
+        self.evicted.notified().await;
+    }
+
+    /// What is to be done. `heads` says whether bytes between requests are a head (HTTP/1.1) or may be
+    /// anything (HTTP/2); `age` is how old this connection may become.
+    pub(super) fn judge(
+        &self,
+        now: Duration,
+        limits: &ConnectionLimits,
+        (heads, age): (bool, Duration),
+    ) -> Verdict {
+        let now = millis(now);
+        let left = |since: u64, limit: Duration| {
+            let passed = Duration::from_millis(now.saturating_sub(since));
+            limit.checked_sub(passed).filter(|left| !left.is_zero())
+        };
+        let Some(mut wait) = left(self.born, age) else {
+            return Verdict::Old;
+        };
+        let head = self.head.load(Ordering::Relaxed);
+        if heads && head > 0 {
+            match left(head, limits.header_time) {
+                Some(left) => wait = wait.min(left),
+                None => return Verdict::LateHead,
+            }
+        }
+        if self.busy.load(Ordering::Relaxed) > 0 {
+            return Verdict::Wait(wait.min(limits.idle_time));
+        }
+        match left(self.last.load(Ordering::Relaxed), limits.idle_time) {
+            // A head may begin at any time: it is looked for as often as it may take.
+            Some(left) if heads => Verdict::Wait(wait.min(left).min(limits.header_time)),
+            Some(left) => Verdict::Wait(wait.min(left)),
+            None => Verdict::Idle,
+        }
+    }
+}

@@ -308,7 +308,7 @@ fn a_daemon_that_is_down_does_not_stop_a_job_with_a_valid_token() {
     assert!(words.contains("cannot reach https://localhost"), "{words}");
     assert!(words.contains("is the daemon running"), "{words}");
     machine.rewrite(|entry| {
-        entry["obtained"] = json!(entry["obtained"].as_u64().unwrap() + 2 * lifetime)
+        entry["obtained"] = json!(entry["obtained"].as_u64().unwrap() + 2 * lifetime);
     });
     failed(&machine.run(&["--timeout", "1s"]), 1);
     machine
@@ -383,6 +383,28 @@ fn a_cache_that_others_could_have_written_or_read_is_not_used() {
     assert_ne!(said(&output).trim_end(), third);
     assert!(
         stderr(&output).contains("symbolic link"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn a_cache_that_can_not_be_written_does_not_stop_a_job() {
+    let daemon = shared();
+    let machine = Machine::new(&daemon, "writer");
+    let first = machine.token(&[]);
+    // A folder where the lock should be: as of a disk that is full or read-only.
+    let entry = machine.entry();
+    let name = entry.file_name().unwrap().to_str().unwrap();
+    let lock = machine.cache().join(format!("{}.lock", &name[..2]));
+    fs::remove_file(&lock).unwrap();
+    fs::create_dir(&lock).unwrap();
+    assert_eq!(machine.token(&[]), first, "it needs no lock to be read");
+    fs::remove_file(&entry).unwrap();
+    let output = machine.run(&[]);
+    assert_ne!(said(&output).trim_end(), first);
+    assert!(
+        stderr(&output).contains("cannot use the cache"),
         "{}",
         stderr(&output)
     );
@@ -532,6 +554,10 @@ fn good_token(_: usize) -> String {
 }
 
 #[test]
+#[expect(
+    clippy::type_complexity,
+    reason = "a table of lies and what is said of them"
+)]
 fn a_server_that_lies_gets_no_secret() {
     let another = |base: &str| {
         let mut lie = metadata(base);

@@ -45,6 +45,7 @@ async fn token(daemon: &Grantd) -> String {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "each way to ask, and each answer")]
 async fn a_good_token_is_accepted_and_each_rule_says_so() {
     let daemon = shared();
     let token = token(&daemon).await;
@@ -230,6 +231,7 @@ fn with(mut object: Value, member: &str, value: Value) -> Value {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "an exhaustive table")]
 fn a_token_is_refused_by_the_rule_that_it_breaks() {
     let forge = Forge::new("one");
     said(&forge.judge(&forge.sign(&header(), &claims())));

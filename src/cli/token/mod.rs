@@ -169,14 +169,19 @@ fn obtain(args: &Args, clock: Clock, io: &mut Io<'_>) -> Result<Kept, TokenFault
         clock,
     };
     match open_cache(args, &environment, clock) {
-        Ok(Some(cache)) => from_cache(&cache, &asking, args.renew_before, io),
+        Ok(Some(cache)) => match from_cache(&cache, &asking, args.renew_before, io) {
+            Err(TokenFault::Cache(fault @ CacheFault::Io { .. })) => uncached(&asking, &fault, io),
+            done => done,
+        },
         Ok(None) => Ok(fetch(&asking, Patience::UntilDeadline)?),
-        // A job goes on without its cache, and says so each time.
-        Err(fault) => {
-            warn(io, &crate::domain::chain(&fault));
-            Ok(fetch(&asking, Patience::UntilDeadline)?)
-        }
+        Err(fault) => uncached(&asking, &fault, io),
     }
+}
+
+/// A job goes on without its cache, and says so each time.
+fn uncached(asking: &Asking<'_>, fault: &CacheFault, io: &mut Io<'_>) -> Result<Kept, TokenFault> {
+    warn(io, &crate::domain::chain(fault));
+    Ok(fetch(asking, Patience::UntilDeadline)?)
 }
 
 fn open_cache(

@@ -15,6 +15,11 @@ use super::ConnectionLimits;
 /// seconds needs a day for it.
 pub(super) const SPARE_BYTES: i64 = 64 * 1024;
 
+/// Most that a peer may have left of what its requests allow: 128 streams with the largest head and body by
+/// default take 10 MiB. Bytes of a body come also after its request was refused, so nothing is taken away at its
+/// end. Requests cost far more than what can be sent beside them.
+const MOST_BYTES: i64 = 16 * 1024 * 1024;
+
 /// Requests that an HTTP/2 peer may take back before they are answered, whatever it does otherwise: half of
 /// what one connection may have open by default. Beyond it a peer that takes back most of what it asks
 /// is cut off (rapid reset, CVE-2023-44487, where the streams were already begun).
@@ -34,7 +39,7 @@ pub(super) struct Pulse {
     busy: AtomicU32,
     begun: AtomicU32,
     taken_back: AtomicU32,
-    /// What may still be read before the next request begins.
+    /// What may still be read.
     spare: AtomicI64,
     /// Whether a token went out on it, and when that was last noted elsewhere.
     proved: AtomicBool,
@@ -98,18 +103,16 @@ impl Pulse {
         self.busy.fetch_add(1, Ordering::Relaxed);
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
         self.spare.fetch_add(bytes, Ordering::Relaxed);
+        self.spare.fetch_min(MOST_BYTES, Ordering::Relaxed);
     }
 
-    /// A request ends, with its answer or taken back by the peer. What it did not use of its bytes is gone.
+    /// A request ends, with its answer or taken back by the peer.
     pub(super) fn end(&self, now: Duration, answered: bool) {
         self.last.store(millis(now), Ordering::Relaxed);
         if !answered {
             self.taken_back.fetch_add(1, Ordering::Relaxed);
         }
-        if self.busy.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.spare.fetch_max(0, Ordering::Relaxed);
-            self.spare.fetch_min(SPARE_BYTES, Ordering::Relaxed);
-        }
+        self.busy.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Bytes came. Whether more may come.

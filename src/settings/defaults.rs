@@ -21,7 +21,7 @@ pub const KEYS_DIR: &str = "keys";
 /// The instance of a daemon that stands alone.
 pub const INSTANCE: &str = "grantd-1";
 
-/// Twice what a small host with one API gateway keeps open. One that is idle takes about 25 KiB.
+/// Twice what a small host with one API gateway keeps open. One that is idle takes about 35 KiB.
 pub const CONNECTIONS: usize = 10_000;
 
 /// Of all connections, one part in so many is the most for one address. Half: one host can never fill all

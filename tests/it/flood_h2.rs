@@ -242,17 +242,20 @@ async fn checklist_08_header_fields_are_counted_over_http_2_too() {
 }
 
 #[tokio::test]
-async fn a_window_update_of_nothing_resets_no_more_streams_than_allowed() {
+async fn streams_that_the_daemon_must_reset_end_the_connection_before_long() {
     let grantd = daemon();
-    // RFC 9113 section 6.9: the daemon must reset the stream, which costs it and not the peer (CVE-2025-8671).
+    // More data than the length that was told: the daemon must reset the stream (RFC 9113 section 8.1.1), which
+    // costs it and not the peer (CVE-2025-8671).
+    let mut head = fields("POST", TOKEN);
+    head.extend(field("content-length", "1"));
     let raw = Raw::connect(&grantd, &[]).await;
     let sent = raw.flood(MOST, |round| {
         let stream = stream(round);
-        let nothing = frame(WINDOW_UPDATE, 0, stream, &[0, 0, 0, 0]);
-        [request(stream, 0, "POST", TOKEN), nothing].concat()
+        let open = frame(HEADERS, END_HEADERS, stream, &head);
+        [open, frame(DATA, 0, stream, b"more")].concat()
     });
     let sent = sent.await;
-    assert!(sent.is_some_and(|sent| sent < 20_000), "{sent:?}");
+    assert!(sent.is_some_and(|sent| sent < 5_000), "{sent:?}");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! The command line: one file a subcommand. Touches: process.
 //!
 //! Results go to stdout, words for people to stderr. Exit codes are stable: 0 done, 1 failed,
-//! 2 wrong usage, 3 refused by `check`.
+//! 2 wrong usage, 3 refused by `check`, 4 the daemon is not ready.
 
 mod audit;
 mod check;
@@ -11,6 +11,7 @@ mod init;
 mod keys;
 mod secret;
 mod serve;
+mod status;
 
 use std::io::Write;
 
@@ -45,6 +46,8 @@ enum Command {
     Keys(keys::Args),
     /// Reads, searches and verifies the audit events.
     Audit(audit::Args),
+    /// Shows how a live daemon stands.
+    Status(status::Args),
 }
 
 /// How a result is printed.
@@ -69,6 +72,8 @@ pub enum Exit {
     Usage = 2,
     /// The registry was refused by `check`.
     Refused = 3,
+    /// The daemon that was asked runs, and is not ready.
+    NotReady = 4,
 }
 
 /// Where a command prints to.
@@ -90,5 +95,6 @@ pub fn run(cli: &Cli, io: &mut Io<'_>) -> Exit {
         Command::Secret(command) => secret::run(command, io),
         Command::Keys(args) => keys::run(args, io),
         Command::Audit(args) => audit::run(args, io),
+        Command::Status(args) => status::run(args, io),
     }
 }

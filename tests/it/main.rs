@@ -11,9 +11,11 @@
 
 mod support;
 
+mod alerts;
 mod audit_cli;
 mod audit_live;
 mod bad_input;
+mod canary;
 mod cli;
 mod client_credentials;
 mod crash;
@@ -25,10 +27,12 @@ mod interop;
 mod key_rotation;
 mod lifecycle;
 mod limits;
+mod metrics;
 mod registry_reload;
 mod settings;
 mod ship_login;
 mod ship_protocol;
 mod ship_strange;
+mod status;
 mod timing;
 mod tokens;

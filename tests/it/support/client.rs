@@ -82,6 +82,11 @@ impl Https {
         }
     }
 
+    /// Where it connects to.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Host and port, as in the `Host` header.
     pub fn authority(&self) -> &str {
         &self.authority

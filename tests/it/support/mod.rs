@@ -10,6 +10,7 @@ mod grantd;
 mod load;
 mod nats;
 mod oracle;
+pub mod prometheus;
 mod registry;
 mod serve;
 pub mod ship;

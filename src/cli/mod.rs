@@ -47,6 +47,10 @@ enum Command {
     /// Reads, searches and verifies the audit events.
     Audit(audit::Args),
     /// Shows how a live daemon stands.
+    ///
+    /// What it serves and since when, its keys and their next steps, its journal and its stream, and what
+    /// expires soon. It asks through the admin socket in the state directory, as root or as the daemon's own
+    /// user. Exit codes: 0 ready, 1 no daemon runs or none could be asked, 2 wrong usage, 4 not ready.
     Status(status::Args),
 }
 

@@ -15,11 +15,7 @@ mod print;
 /// How far ahead expiry dates are told: a month is time enough to make a new secret.
 const DEFAULT_WINDOW: &str = "30d";
 
-/// Shows how a live daemon stands: what it serves and since when, its keys and their next steps, its
-/// journal and its stream, and what expires soon.
-///
-/// It asks through the admin socket in the state directory, as root or as the daemon's own user. Exit
-/// codes: 0 ready, 1 no daemon runs or none could be asked, 2 wrong usage, 4 not ready.
+/// Which daemon, and how to show it.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The settings of the daemon.

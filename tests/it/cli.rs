@@ -17,7 +17,7 @@ use crate::support::{
 const SERVED: Duration = Duration::from_secs(15);
 
 /// Each subcommand.
-const COMMANDS: [&[&str]; 18] = [
+const COMMANDS: [&[&str]; 19] = [
     &[],
     &["init"],
     &["serve"],
@@ -36,6 +36,7 @@ const COMMANDS: [&[&str]; 18] = [
     &["audit", "export"],
     &["audit", "find"],
     &["audit", "verify"],
+    &["status"],
 ];
 
 /// A registry folder with these files.

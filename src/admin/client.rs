@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::protocol::{Answer, KeysOutcome, Request};
+use super::protocol::{Answer, KeysOutcome, MAX_ANSWER, Request, StatusReport};
 use crate::audit::chain::MAX_LINE;
+use crate::domain::Lifetime;
 use crate::keys::rotate::Command;
 
 /// The limit of one answer: the daemon waits 10 s at most before it begins one.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Longest line of an answer in bytes: one of the journal, with its line feed.
-const MAX_ANSWER_LINE: u64 = MAX_LINE as u64 + 1;
+/// Longest line of the journal in bytes, with its line feed.
+const MAX_JOURNAL_LINE: usize = MAX_LINE + 1;
 
 /// A connection to a live daemon.
 #[derive(Debug)]
@@ -81,7 +82,7 @@ impl AdminClient {
         };
         let mut lines = Vec::with_capacity(count.min(max));
         for _ in 0..count {
-            lines.push(Bytes::from(self.line()?));
+            lines.push(Bytes::from(self.line(MAX_JOURNAL_LINE)?));
         }
         Ok(Lines {
             oldest,
@@ -109,21 +110,32 @@ impl AdminClient {
         self.ask(&request)?.keys.ok_or(ClientFault::Answer)
     }
 
+    /// How the daemon stands, with what expires within this window.
+    ///
+    /// # Errors
+    /// [`ClientFault`].
+    pub fn status(&mut self, expiring: Lifetime) -> Result<StatusReport, ClientFault> {
+        let expiring_seconds = expiring.seconds();
+        let answer = self.ask(&Request::Status { expiring_seconds })?;
+        answer.status.ok_or(ClientFault::Answer)
+    }
+
     fn ask(&mut self, request: &Request) -> Result<Answer, ClientFault> {
         let mut line = serde_json::to_vec(request).map_err(|_| ClientFault::Answer)?;
         line.push(b'\n');
         self.stream.get_mut().write_all(&line)?;
         let answer: Answer =
-            serde_json::from_slice(&self.line()?).map_err(|_| ClientFault::Answer)?;
+            serde_json::from_slice(&self.line(MAX_ANSWER)?).map_err(|_| ClientFault::Answer)?;
         if answer.ok {
             return Ok(answer);
         }
         Err(ClientFault::Refused(answer.error.unwrap_or_default()))
     }
 
-    fn line(&mut self) -> Result<Vec<u8>, ClientFault> {
+    fn line(&mut self, max: usize) -> Result<Vec<u8>, ClientFault> {
         let mut line = Vec::new();
-        let mut limited = self.stream.by_ref().take(MAX_ANSWER_LINE);
+        let max = u64::try_from(max).unwrap_or(u64::MAX);
+        let mut limited = self.stream.by_ref().take(max);
         limited.read_until(b'\n', &mut line)?;
         if line.pop() == Some(b'\n') {
             Ok(line)

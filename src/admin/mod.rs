@@ -9,6 +9,7 @@
 //! | `audit_lines` | `from` (0: the oldest), `max`, optional `wait_ms` | `oldest`, `durable`, `lines` | that many lines of the journal, byte for byte |
 //! | `keys_rotate` | optional `algorithm`, or `compromised` (a key id) | `keys` | none |
 //! | `clock_accept` | none | `keys` | none |
+//! | `status` | `expiring_seconds` | `status` | none |
 //!
 //! **Invariant:** only the daemon's own user and root are served, known by `SO_PEERCRED`; a
 //! change is on record before its answer; a line beyond what is durable is never sent.
@@ -18,8 +19,12 @@ mod protocol;
 mod server;
 
 pub use client::{AdminClient, ClientFault, Lines};
-pub use protocol::{KeysOutcome, MAX_LINES, MAX_REQUEST, Request, RotatedRing, WaitingRing};
-pub use server::{AdminPorts, BindFault, bind, serve};
+pub use protocol::{
+    ClockReport, ExpiringReport, ExpiryReport, JournalReport, KeyReport, KeysOutcome, MAX_EXPIRIES,
+    MAX_LINES, MAX_REQUEST, RegistryReport, Request, RotatedRing, StatusReport, StreamReport,
+    WaitingRing,
+};
+pub use server::{AdminPorts, BindFault, Look, bind, serve};
 
 /// The socket's name in the state directory.
 pub const SOCKET: &str = "admin.sock";

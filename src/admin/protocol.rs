@@ -1,6 +1,13 @@
 //! What goes over the admin socket. Pure.
 
+mod status;
+
 use serde::{Deserialize, Serialize};
+
+pub use status::{
+    ClockReport, ExpiringReport, ExpiryReport, JournalReport, KeyReport, MAX_EXPIRIES,
+    RegistryReport, StatusReport, StreamReport,
+};
 
 use crate::domain::{KeyId, UnixSeconds};
 use crate::keys::rotate::Outcome;
@@ -10,6 +17,10 @@ pub const MAX_REQUEST: usize = 4096;
 
 /// Most journal lines of one answer, so that no caller holds memory for long.
 pub const MAX_LINES: usize = 1000;
+
+/// Longest first line of an answer in bytes: a status with the most expiries that are told, of clients
+/// with the longest ids and labels, and the problems that are shown of a folder.
+pub(super) const MAX_ANSWER: usize = 1024 * 1024;
 
 /// Longest wait for a new line in milliseconds: less than any read time-out of a caller.
 pub(super) const MAX_WAIT_MS: u64 = 10_000;
@@ -40,6 +51,11 @@ pub enum Request {
     },
     /// Wall time is right though it lies behind the mark.
     ClockAccept,
+    /// How the daemon stands.
+    Status {
+        /// How far ahead expiries are told, in seconds.
+        expiring_seconds: u64,
+    },
 }
 
 /// What a command did to the key rings.
@@ -106,7 +122,7 @@ impl From<&Outcome> for KeysOutcome {
 }
 
 /// The first line of an answer.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Answer {
     pub(super) ok: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -119,6 +135,8 @@ pub(super) struct Answer {
     pub(super) lines: Option<usize>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) keys: Option<KeysOutcome>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) status: Option<StatusReport>,
 }
 
 impl Answer {

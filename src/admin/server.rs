@@ -1,5 +1,6 @@
 //! The daemon's end of the admin socket. Touches: fs, net.
 
+use std::fmt;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -12,12 +13,16 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{sleep, timeout};
 
-use super::protocol::{Answer, KeysOutcome, MAX_LINES, MAX_REQUEST, MAX_WAIT_MS, Request};
+use super::protocol::{
+    Answer, KeysOutcome, MAX_LINES, MAX_REQUEST, MAX_WAIT_MS, Request, StatusReport,
+};
 use crate::audit::chain::Line;
 use crate::audit::journal::Tail;
-use crate::domain::{Algorithm, KeyId};
+use crate::domain::{Algorithm, KeyId, Lifetime};
 use crate::keys::rotate::{self, Command};
+use crate::registry::check::expiries;
 use crate::tasks::Tasks;
+use crate::telemetry::status::Status;
 
 /// Most callers at once: operators and their scripts, not a load.
 const MAX_CALLERS: usize = 16;
@@ -31,6 +36,23 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// Most bytes of lines in one answer: 1,000 usual lines fit.
 const MAX_BYTES: usize = 2 * 1024 * 1024;
 
+/// Sees how the daemon stands.
+#[derive(Clone)]
+pub struct Look(Arc<dyn Fn() -> Status + Send + Sync>);
+
+impl Look {
+    /// By asking this.
+    pub fn new(look: impl Fn() -> Status + Send + Sync + 'static) -> Self {
+        Self(Arc::new(look))
+    }
+}
+
+impl fmt::Debug for Look {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Look")
+    }
+}
+
 /// What requests are answered from. Later requests add their sources here.
 #[derive(Clone, Debug)]
 pub struct AdminPorts {
@@ -40,6 +62,8 @@ pub struct AdminPorts {
     pub tasks: Tasks,
     /// Commands for the keys' task.
     pub keys: mpsc::Sender<rotate::Request>,
+    /// Sees how the daemon stands.
+    pub look: Look,
 }
 
 /// The socket can't be made.
@@ -173,6 +197,30 @@ async fn answer(
             let answer = obey(ports, Command::AcceptClock).await;
             writer.write_all(&answer.to_line()).await
         }
+        Request::Status { expiring_seconds } => {
+            let answer = status(ports, Lifetime::from_seconds(expiring_seconds)).await;
+            writer.write_all(&answer.to_line()).await
+        }
+    }
+}
+
+async fn status(ports: &AdminPorts, window: Lifetime) -> Answer {
+    let status = (ports.look.0)();
+    // A walk over all clients: not on a thread that serves requests.
+    let report = ports.tasks.blocking(move || {
+        let seen = &status.seen;
+        let ending = seen.registry.as_deref().map_or_else(Vec::new, |served| {
+            expiries(&served.snapshot, seen.now, window)
+        });
+        StatusReport::of(&status, &ending, window)
+    });
+    match report.await {
+        Some(report) => Answer {
+            ok: true,
+            status: Some(report),
+            ..Answer::default()
+        },
+        None => Answer::refuse("the daemon is stopping"),
     }
 }
 
@@ -229,11 +277,10 @@ async fn audit_lines(
     };
     let answer = Answer {
         ok: true,
-        error: None,
         oldest: Some(oldest),
         durable: Some(last),
         lines: Some(lines.len()),
-        keys: None,
+        ..Answer::default()
     };
     let mut out = answer.to_line();
     for line in &lines {

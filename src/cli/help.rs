@@ -18,6 +18,7 @@ Exit codes:
   2  the arguments are wrong
   3  refused: a registry by check, a client by the token server, a token by
      verify; trying again gets the same
+  4  the daemon that was asked runs, and is not ready
 
 Files:
   /etc/grantd/grantd.toml   settings (grantd init writes a commented one)
@@ -59,7 +60,7 @@ Examples:
 
 Signals:
   TERM, INT  finish what was begun, record it, stop; a second one stops at once
-  HUP        look at the registry now
+  HUP        look at the registry and the TLS certificate now
 
 Exit codes:
   0  stopped as it was told
@@ -67,6 +68,7 @@ Exit codes:
   2  the arguments are wrong
 
 What next:
+  grantd status --config FILE         how it stands, and what is wrong
   curl http://127.0.0.1:9464/readyz   says whether tokens are issued, or why not
   grantd keys list --config FILE      the keys and their next steps
   grantd audit tail --state DIR -f    what is decided";
@@ -106,7 +108,8 @@ Exit codes:
 pub(super) const CLIENT: &str = "\
 Examples:
   grantd client new nightly --dir registry.d --owner team-billing \\
-      --grant billing=invoice:read";
+      --grant billing=invoice:read
+  grantd client snippet nightly --lang python --issuer https://auth.example.com";
 
 /// `grantd client new`
 pub(super) const CLIENT_NEW: &str = "\
@@ -327,6 +330,41 @@ The rules, in their order:
   exp        has not come
   nbf, iat   have come
   scope      has each --scope";
+
+/// `grantd client snippet`
+pub(super) const CLIENT_SNIPPET: &str = "\
+Examples:
+  grantd client snippet nightly --lang python --issuer https://auth.example.com \\
+      --registry registry.d >nightly.py
+  grantd client snippet nightly --lang curl --config /etc/grantd/grantd.toml
+  grantd client snippet nightly --lang go --issuer https://auth.example.com \\
+      --resource billing --secret-file /etc/nightly/secret
+
+Exit codes:
+  0  printed
+  1  no such client, or it has several APIs and no default: they are listed
+  2  the arguments are wrong
+  3  the registry is refused by check
+
+What next:
+  Save the program, put the secret where its first lines say, and run it: it
+  prints a token. docs/clients.md has the same with OAuth libraries.";
+
+/// `grantd status`
+pub(super) const STATUS: &str = "\
+Examples:
+  grantd status
+  grantd status --config ./grantd.toml --expiring 90d
+  grantd status --state /var/lib/grantd --format json
+
+Exit codes:
+  0  the daemon is ready: tokens are issued
+  1  no daemon runs there, or it could not be asked
+  2  the arguments are wrong
+  4  it runs and is not ready: the first lines say why
+
+What next:
+  docs/operations.md has a runbook for everything that may be wrong.";
 
 /// `grantd completions`
 pub(super) const COMPLETIONS: &str = "\

@@ -16,6 +16,7 @@ mod keys;
 mod man;
 mod secret;
 mod serve;
+mod status;
 mod tell;
 mod token;
 mod verify;
@@ -53,6 +54,8 @@ enum Command {
     Keys(keys::Args),
     /// Reads, searches and verifies the audit events.
     Audit(audit::Args),
+    /// Shows how a live daemon stands.
+    Status(status::Args),
     /// Gets an access token, for a script or a cron job.
     Token(token::Args),
     /// Checks an access token, and says which rule it breaks.
@@ -86,6 +89,8 @@ pub enum Exit {
     /// Refused: a registry by `check`, a client by the token server, a token by `verify`. Trying again
     /// gets the same.
     Refused = 3,
+    /// The daemon that was asked runs, and is not ready.
+    NotReady = 4,
 }
 
 /// Where a command prints to.
@@ -107,6 +112,7 @@ pub fn run(cli: &Cli, io: &mut Io<'_>) -> Exit {
         Command::Secret(command) => secret::run(command, io),
         Command::Keys(args) => keys::run(args, io),
         Command::Audit(args) => audit::run(args, io),
+        Command::Status(args) => status::run(args, io),
         Command::Token(args) => token::run(args, io),
         Command::Verify(args) => verify::run(args, io),
         Command::Completions(args) => completions::run(args, io),

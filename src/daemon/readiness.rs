@@ -1,6 +1,7 @@
 //! Whether a good client would get its token now, and what is wrong otherwise. Touches: memory.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -8,8 +9,12 @@ use super::health::Health;
 use crate::domain::Lifetime;
 use crate::http::Readiness;
 use crate::keys::time::STEP_HOLD;
-use crate::telemetry::Gauges;
 use crate::telemetry::status::{FILL_ALARMS, Seen, Standing, Status};
+use crate::telemetry::{Alarms, Gauges};
+
+/// How often it is looked at for the log. Five times in the quarter of a minute in which Prometheus
+/// usually scrapes.
+const ALARMS: Duration = Duration::from_secs(3);
 
 /// Sees how the daemon stands. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -39,6 +44,23 @@ impl Watch {
             generation: served.map(|served| served.generation),
             digest: served.map(|served| served.snapshot.digest.to_string()),
             commit: served.and_then(|served| Some(served.commit.as_ref()?.as_str().to_owned())),
+        }
+    }
+}
+
+/// Tells the log what changes of how the daemon stands, until it stops.
+pub(super) async fn tell_alarms(watch: Watch, stopping: CancellationToken) {
+    let mut alarms = Alarms::default();
+    loop {
+        // First wait: what is missing while it starts is no alarm.
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            () = tokio::time::sleep(ALARMS) => {}
+        }
+        let status = watch.status();
+        // A stop is told by itself.
+        if !status.seen.stopping {
+            alarms.tell(status.standing);
         }
     }
 }

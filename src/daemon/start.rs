@@ -9,10 +9,10 @@ use tracing::{error, info};
 use super::Running;
 use super::build::Built;
 use super::health::Health;
-use super::readiness::Watch;
+use super::readiness::{Watch, tell_alarms};
 use super::registry::RegistrySink;
 use super::seams::{KeyEvents, StoredMark};
-use crate::admin::{self, AdminPorts};
+use crate::admin::{self, AdminPorts, Look};
 use crate::audit::Journal;
 use crate::audit::ship::{self, ShipCounters, ShipPorts, StatusBoard};
 use crate::clock::Clock;
@@ -93,6 +93,7 @@ pub(super) fn start(built: Built) -> (Started, Ended) {
         tail: started.journal.tail(),
         tasks: started.tasks.clone(),
         keys: channels.commands.clone(),
+        look: look(&shared, &started),
     };
     started
         .tasks
@@ -132,6 +133,11 @@ fn watch(shared: &Shared, started: &Started) -> Watch {
         health: Arc::clone(&started.health),
         draining: started.tasks.draining(),
     }
+}
+
+fn look(shared: &Shared, started: &Started) -> Look {
+    let watch = watch(shared, started);
+    Look::new(move || watch.status())
 }
 
 /// Reads the folder for the first time, then watches it.
@@ -218,6 +224,8 @@ fn start_monitor(bound: Bound, shared: &Shared, started: &Started) {
         Arc::new(ListenerCounters::default()),
     );
     started.tasks.spawn("monitor", serving);
+    let telling = tell_alarms(watch(shared, started), started.tasks.stopping());
+    started.tasks.spawn("alarms", telling);
 }
 
 fn start_listener(

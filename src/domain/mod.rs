@@ -15,6 +15,7 @@ mod resource;
 mod scope;
 mod secret;
 mod time;
+mod visible;
 
 pub use algorithm::{Algorithm, UnknownAlgorithm};
 pub use auth_method::AuthMethod;
@@ -32,3 +33,4 @@ pub use secret::{
     looks_like_secret,
 };
 pub use time::{InvalidLifetime, InvalidMoment, Lifetime, UnixMillis, UnixSeconds};
+pub use visible::visible;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use tracing_subscriber::EnvFilter;
 
 use super::{LogSettings, Settings, audit, defaults, file, limits};
 use crate::domain::{Algorithm, InstanceName, Issuer, Lifetime};
@@ -196,10 +197,13 @@ fn convert_log(log: file::Log, problems: &mut Problems<'_>) -> LogSettings {
             false
         }
     };
-    LogSettings {
-        json,
-        filter: filter.unwrap_or_else(|| defaults::LOG_FILTER.to_owned()),
+    let filter = filter.unwrap_or_else(|| defaults::LOG_FILTER.to_owned());
+    if let Err(error) = EnvFilter::builder().parse(&filter) {
+        problems.add(format!(
+            "log.filter = {filter:?}: {error}: write a level (error, warn, info, debug, trace) or a filter such as \"grantd=debug,info\""
+        ));
     }
+    LogSettings { json, filter }
 }
 
 impl Problems<'_> {

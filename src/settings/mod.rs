@@ -68,7 +68,7 @@ pub struct Settings {
 pub struct LogSettings {
     /// One JSON object a line instead of text.
     pub json: bool,
-    /// A filter as `tracing` knows them: `info`, `grantd=debug`.
+    /// A filter as `tracing` knows them: `info`, `grantd=debug`. It has been read once.
     pub filter: String,
 }
 

@@ -108,7 +108,8 @@ pub fn render(status: Status, gauges: &Gauges) -> String {
     let mut text = String::with_capacity(32 * 1024);
     // Writing to a String does not fail.
     let _infallible = prometheus_client::encoding::text::encode(&mut text, &registry);
-    text
+    // The crate spells infinity as Rust does; OpenMetrics has +Inf (its ABNF, realnumber).
+    text.replace(" inf\n", " +Inf\n")
 }
 
 /// What one page shows.

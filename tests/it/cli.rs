@@ -17,7 +17,7 @@ use crate::support::{
 const SERVED: Duration = Duration::from_secs(15);
 
 /// Each subcommand.
-const COMMANDS: [&[&str]; 23] = [
+const COMMANDS: [&[&str]; 24] = [
     &[],
     &["init"],
     &["serve"],
@@ -41,6 +41,7 @@ const COMMANDS: [&[&str]; 23] = [
     &["verify"],
     &["completions"],
     &["man"],
+    &["status"],
 ];
 
 /// A registry folder with these files.

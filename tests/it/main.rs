@@ -11,9 +11,11 @@
 
 mod support;
 
+mod alerts;
 mod audit_cli;
 mod audit_live;
 mod bad_input;
+mod canary;
 mod cli;
 mod client_credentials;
 mod connections;
@@ -28,6 +30,7 @@ mod interop;
 mod key_rotation;
 mod lifecycle;
 mod limits;
+mod metrics;
 mod overload;
 mod registry_reload;
 mod settings;
@@ -35,6 +38,7 @@ mod ship_login;
 mod ship_protocol;
 mod ship_strange;
 mod snippet;
+mod status;
 mod timing;
 mod token_command;
 mod tokens;

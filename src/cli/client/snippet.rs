@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::cli::check::tell_refusal;
 use crate::cli::tell::failed;
-use crate::cli::{Exit, Format, Io};
+use crate::cli::{Exit, Format, Io, help};
 use crate::clock::Clock;
 use crate::domain::{Algorithm, ClientId, Issuer, ResourceName, UnixSeconds};
 use crate::registry::publish::{Publisher, RegistrySettings, Update};
@@ -26,6 +26,7 @@ use crate::settings::{self, SettingsError};
 /// issuer's metadata, reads the secret from its file, and keeps a token until shortly before it expires. A
 /// secret is never in it.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = help::CLIENT_SNIPPET)]
 pub(in crate::cli) struct Args {
     /// The client.
     #[arg(value_name = "ID", value_parser = ClientId::parse)]

@@ -119,7 +119,10 @@ pub(super) fn buckets<'a>(
     let bounds = bounds
         .iter()
         .map(|micros| Duration::from_micros(*micros).as_secs_f64());
-    bounds.chain([f64::MAX]).zip(counts.map(read)).collect()
+    bounds
+        .chain([f64::INFINITY])
+        .zip(counts.map(read))
+        .collect()
 }
 
 /// A number as a gauge has it.

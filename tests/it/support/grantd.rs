@@ -51,7 +51,7 @@ pub struct Dev {
 
 /// A running daemon. Dropped, it is killed and its folder removed.
 pub struct Grantd {
-    pub(super) child: Child,
+    pub child: Child,
     /// What it printed when it was ready.
     pub ready: Ready,
     /// The same, as it was printed.

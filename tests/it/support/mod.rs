@@ -15,6 +15,7 @@ mod jwks_server;
 mod load;
 mod nats;
 mod oracle;
+pub mod prometheus;
 mod registry;
 mod serve;
 pub mod ship;

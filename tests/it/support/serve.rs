@@ -207,7 +207,7 @@ fn listening(log: &Path) -> Option<Value> {
     let text = std::fs::read_to_string(log).ok()?;
     let lines: Vec<Value> = text
         .lines()
-        .filter_map(|line| serde_json::from_str(line).ok())
+        .filter_map(|line| serde_json::from_str(line).ok().or_else(|| plain(line)))
         .collect();
     let says = |line: &&Value, word: &str| {
         line["message"]
@@ -216,6 +216,17 @@ fn listening(log: &Path) -> Option<Value> {
     };
     lines.iter().find(|line| says(line, "ready"))?;
     lines.iter().find(|line| says(line, "listening")).cloned()
+}
+
+/// A line of a log in text: what it says, and its fields that have no space.
+fn plain(line: &str) -> Option<Value> {
+    let (_, message) = line.split_once(" INFO ")?;
+    let fields = message.split(' ').filter_map(|word| word.split_once('='));
+    let mut read: serde_json::Map<String, Value> = fields
+        .map(|(name, value)| (name.to_owned(), value.into()))
+        .collect();
+    read.insert("message".to_owned(), message.trim_start().into());
+    Some(read.into())
 }
 
 fn port(listening: &Value, what: &str) -> u16 {

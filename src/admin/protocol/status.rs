@@ -1,0 +1,274 @@
+//! How a daemon stands, as it is sent to `grantd status`. Pure.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{CommitId, Lifetime, UnixSeconds};
+use crate::keys::outlook::{next_step, since};
+use crate::keys::ring::{KeyRecord, Ring};
+use crate::registry::check::Expiry;
+use crate::registry::snapshot::Served;
+use crate::telemetry::status::{Seen, Status};
+
+/// Most expiries that are sent, the earliest first; how many there are is sent besides. More than
+/// anybody reads.
+pub const MAX_EXPIRIES: usize = 200;
+
+/// How a daemon stands. Moments are RFC 3339.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StatusReport {
+    /// Whether a good client would get its token.
+    pub ready: bool,
+    /// Why not, a sentence each.
+    pub reasons: Vec<String>,
+    /// What is not as it should be though tokens are issued.
+    pub degraded: Vec<String>,
+    /// The daemon's version.
+    pub version: String,
+    /// When it started.
+    pub started: String,
+    /// When it was asked.
+    pub now: String,
+    /// Seconds for which it has run.
+    pub uptime_seconds: u64,
+    /// What is served; `None` until a registry was accepted.
+    pub registry: Option<RegistryReport>,
+    /// What is wrong with the folder now.
+    pub problems: Vec<String>,
+    /// The keys, ring by ring.
+    pub keys: Vec<KeyReport>,
+    /// What wall time is worth.
+    pub clock: ClockReport,
+    /// The journal.
+    pub journal: JournalReport,
+    /// The stream; `None` where none is configured.
+    pub stream: Option<StreamReport>,
+    /// From when on the TLS certificate is not valid any more, where that is known.
+    pub certificate_not_after: Option<String>,
+    /// What expires.
+    pub expiring: ExpiringReport,
+}
+
+/// What is served.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegistryReport {
+    /// Its digest.
+    pub digest: String,
+    /// Its git commit, where it is known.
+    pub commit: Option<String>,
+    /// Counts the registries that were served.
+    pub generation: u64,
+    /// Since when it is served.
+    pub since: String,
+    /// How many clients it has.
+    pub clients: usize,
+    /// How many resources it has.
+    pub resources: usize,
+}
+
+/// A key.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyReport {
+    /// Its ring.
+    pub algorithm: String,
+    /// Its id.
+    pub kid: String,
+    /// Its state.
+    pub state: String,
+    /// Since when it is in that state.
+    pub since: String,
+    /// What it does next, with the key as the subject: `signs`.
+    pub step: String,
+    /// When, if that is known.
+    pub step_at: Option<String>,
+}
+
+/// What wall time is worth.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockReport {
+    /// By how many seconds it is behind its mark; more than 0: no token is signed.
+    pub behind_seconds: u64,
+    /// By how many seconds it leapt ahead without having held.
+    pub ahead_seconds: u64,
+}
+
+/// The journal.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct JournalReport {
+    /// The last sequence on disk.
+    pub last_sequence: u64,
+    /// The first sequence still there.
+    pub oldest_sequence: u64,
+    /// Bytes of all segments.
+    pub bytes: u64,
+    /// How many segments there are.
+    pub segments: usize,
+    /// Bytes that the stream has not confirmed.
+    pub unshipped_bytes: u64,
+    /// Age of the oldest line that the stream has not confirmed.
+    pub unshipped_age_seconds: u64,
+    /// How full the bound is at which tokens are refused, 1 being full; `None` where the oldest is dropped.
+    pub fill: Option<f64>,
+    /// How full `keep` is.
+    pub keep_fill: f64,
+    /// In how many seconds it is full at the rate of the last minute; `None`: it does not fill.
+    pub full_in_seconds: Option<u64>,
+    /// Whether the disk is full.
+    pub disk_full: bool,
+}
+
+/// The stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamReport {
+    /// What the shipper is doing.
+    pub state: String,
+    /// Whether a server is connected.
+    pub connected: bool,
+    /// Its name and version.
+    pub server: Option<String>,
+    /// The last sequence that the stream is known to hold.
+    pub confirmed_sequence: u64,
+    /// Lines that it is not known to hold.
+    pub lag: u64,
+    /// Lines confirmed in the last second.
+    pub rate: u64,
+    /// The last failure, until the shipper has caught up after it.
+    pub last_error: Option<String>,
+    /// What is unsafe about its configuration.
+    pub findings: Vec<String>,
+}
+
+/// What expires within a window, or has expired.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExpiringReport {
+    /// The window.
+    pub window_seconds: u64,
+    /// How many there are.
+    pub total: usize,
+    /// The earliest of them.
+    pub first: Vec<ExpiryReport>,
+}
+
+/// A client or a secret that expires.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExpiryReport {
+    /// When.
+    pub at: String,
+    /// Whose.
+    pub client: String,
+    /// Whether it has passed.
+    pub passed: bool,
+    /// The whole in a sentence.
+    pub message: String,
+}
+
+impl StatusReport {
+    /// What is sent of a status, with what expires within this window.
+    #[must_use]
+    pub fn of(status: &Status, expiring: &[Expiry], window: Lifetime) -> Self {
+        let (seen, standing) = (&status.seen, &status.standing);
+        Self {
+            ready: standing.ready,
+            reasons: standing.reasons.clone(),
+            degraded: standing.degraded.clone(),
+            version: seen.version.to_owned(),
+            started: seen.started.to_rfc3339(),
+            now: seen.now.to_rfc3339(),
+            uptime_seconds: seen.now.since(seen.started).seconds(),
+            registry: seen.registry.as_deref().map(RegistryReport::of),
+            problems: seen.problems.clone(),
+            keys: keys(seen),
+            clock: ClockReport {
+                behind_seconds: seen.clock_behind.seconds(),
+                ahead_seconds: seen.clock_ahead.seconds(),
+            },
+            journal: JournalReport::of(seen),
+            stream: seen.ship.as_ref().map(StreamReport::of),
+            certificate_not_after: seen.certificate_not_after.map(UnixSeconds::to_rfc3339),
+            expiring: ExpiringReport {
+                window_seconds: window.seconds(),
+                total: expiring.len(),
+                first: expiring.iter().take(MAX_EXPIRIES).map(expiry).collect(),
+            },
+        }
+    }
+}
+
+impl RegistryReport {
+    fn of(served: &Served) -> Self {
+        Self {
+            digest: served.snapshot.digest.to_string(),
+            commit: served
+                .commit
+                .as_ref()
+                .map(CommitId::as_str)
+                .map(str::to_owned),
+            generation: served.generation,
+            since: served.since.to_rfc3339(),
+            clients: served.snapshot.clients.len(),
+            resources: served.snapshot.resources.len(),
+        }
+    }
+}
+
+impl JournalReport {
+    fn of(seen: &Seen) -> Self {
+        let journal = &seen.journal;
+        Self {
+            last_sequence: journal.tip.sequence,
+            oldest_sequence: journal.oldest,
+            bytes: journal.bytes,
+            segments: journal.segments,
+            unshipped_bytes: journal.unshipped_bytes,
+            unshipped_age_seconds: journal.unshipped_age.as_secs(),
+            fill: journal.fill,
+            keep_fill: journal.keep_fill,
+            full_in_seconds: journal.time_to_full.map(|time| time.as_secs()),
+            disk_full: journal.disk_full,
+        }
+    }
+}
+
+impl StreamReport {
+    fn of(ship: &crate::audit::ship::ShipStatus) -> Self {
+        Self {
+            state: ship.state.as_str().to_owned(),
+            connected: ship.connected,
+            server: ship.server.clone(),
+            confirmed_sequence: ship.confirmed,
+            lag: ship.lag(),
+            rate: ship.rate,
+            last_error: ship
+                .last_error
+                .as_ref()
+                .map(|error| format!("{}: {}", error.at.to_rfc3339(), error.message)),
+            findings: ship.findings.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+fn keys(seen: &Seen) -> Vec<KeyReport> {
+    let rings = seen.rings.iter().flat_map(|rings| rings.rings());
+    let keys = rings.flat_map(|ring| ring.keys().iter().map(move |key| (ring, key)));
+    keys.map(|(ring, record)| key(ring, record, seen)).collect()
+}
+
+fn key(ring: &Ring, key: &KeyRecord, seen: &Seen) -> KeyReport {
+    let (step, at) = next_step(ring, key, &seen.schedule);
+    KeyReport {
+        algorithm: ring.algorithm().name().to_owned(),
+        kid: key.id.as_str().to_owned(),
+        state: key.state.name().to_owned(),
+        since: since(key).to_rfc3339(),
+        step: step.verb().to_owned(),
+        step_at: at.map(UnixSeconds::to_rfc3339),
+    }
+}
+
+fn expiry(expiry: &Expiry) -> ExpiryReport {
+    ExpiryReport {
+        at: expiry.at.to_rfc3339(),
+        client: expiry.client.as_str().to_owned(),
+        passed: expiry.passed,
+        message: expiry.to_string(),
+    }
+}

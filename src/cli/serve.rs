@@ -8,7 +8,8 @@ use crate::{settings, telemetry};
 
 /// Serves tokens until it is told to stop.
 ///
-/// SIGTERM or SIGINT drains and stops, a second one stops at once; SIGHUP looks at the registry again. Exit
+/// SIGTERM or SIGINT drains and stops, a second one stops at once; SIGHUP looks at the registry and the
+/// TLS certificate again. Exit
 /// codes: 0 stopped, 1 failed or could not start, 2 wrong usage.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -31,9 +32,14 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Exit {
     if let Err(error) = telemetry::start_logs(&settings.log) {
         return failed(io, &error);
     }
+    daemon::harden();
+    let sockets = match daemon::Sockets::inherited() {
+        Ok(sockets) => sockets,
+        Err(error) => return failed(io, &error),
+    };
     let plan = Plan {
         settings,
-        bound: None,
+        sockets,
         accept_lost_journal: args.accept_lost_journal,
     };
     match daemon::run(plan, |_| {

@@ -4,6 +4,7 @@ use super::health::Health;
 use crate::audit::journal::JournalStatus;
 use crate::audit::ship::ShipStatus;
 use crate::http::Readiness;
+use crate::keys::time::ClockState;
 use crate::world::World;
 
 /// How full the journal may be before it is shown as degraded.
@@ -31,17 +32,7 @@ pub(super) fn judge(
             .push("the registry folder is refused: the last good registry is served".to_owned());
         degraded.extend(problems);
     }
-    match &world.rings {
-        None => reasons.push("the key rings are not on record yet".to_owned()),
-        Some(rings) => {
-            if let Some(Err(reason)) = rings
-                .default_algorithm()
-                .map(|default| rings.signer(default))
-            {
-                reasons.push(reason.to_string());
-            }
-        }
-    }
+    judge_rings(world, &mut reasons, &mut degraded);
     if let Some(reason) = journal.closed {
         reasons.push(reason.to_string());
     } else if journal.disk_full {
@@ -60,6 +51,8 @@ pub(super) fn judge(
         }
         degraded.extend(ship.findings.iter().map(ToString::to_string));
     }
+    // Tokens are issued all the same, for clients that accept it.
+    degraded.extend(health.certificate_problems());
     let served = world.registry.as_deref();
     Readiness {
         ready: reasons.is_empty(),
@@ -68,5 +61,29 @@ pub(super) fn judge(
         generation: served.map(|served| served.generation),
         digest: served.map(|served| served.snapshot.digest.to_string()),
         commit: served.and_then(|served| Some(served.commit.as_ref()?.as_str().to_owned())),
+    }
+}
+
+/// Whether keys sign, and by a clock that is believed.
+fn judge_rings(world: &World, reasons: &mut Vec<String>, degraded: &mut Vec<String>) {
+    match &world.rings {
+        None => reasons.push("the key rings are not on record yet".to_owned()),
+        Some(rings) => {
+            if let ClockState::Ahead {
+                by,
+                since_start: false,
+            } = rings.clock()
+            {
+                degraded.push(format!(
+                    "the clock has leapt ahead by {by}: tokens carry its time; it is believed after 10 minutes"
+                ));
+            }
+            if let Some(Err(reason)) = rings
+                .default_algorithm()
+                .map(|default| rings.signer(default))
+            {
+                reasons.push(reason.to_string());
+            }
+        }
     }
 }

@@ -7,11 +7,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use super::Running;
-use super::build::Built;
+use super::build::{Built, certificate_files};
+use super::certificate::{self, Watch};
 use super::health::Health;
-use super::readiness;
+use super::look::Look;
 use super::registry::RegistrySink;
 use super::seams::{KeyEvents, StoredMark};
+use super::service::{Manager, Reloads, Reporter};
 use crate::admin::{self, AdminPorts};
 use crate::audit::Journal;
 use crate::audit::ship::{self, ShipCounters, ShipPorts, StatusBoard};
@@ -21,7 +23,7 @@ use crate::evidence::LocalSources;
 use crate::http::{Monitor, Service};
 use crate::issue::Desk;
 use crate::keys::rotate::{self, Keeper};
-use crate::listener::{self, Bound, ListenerCounters};
+use crate::listener::{self, Bound, ListenerCounters, ServedCertificate};
 use crate::registry::publish::Publisher;
 use crate::registry::watch::{self as registry_watch, Sink};
 use crate::settings::Settings;
@@ -36,7 +38,9 @@ pub(super) struct Started {
     pub(super) tasks: Tasks,
     pub(super) journal: Journal,
     pub(super) health: Arc<Health>,
-    pub(super) rescan: Arc<Notify>,
+    pub(super) manager: Manager,
+    pub(super) reload: Arc<Notify>,
+    rescan: Arc<Notify>,
     pub(super) stop_shipper: CancellationToken,
     /// Locked until it is dropped.
     _state: StateDir,
@@ -63,7 +67,7 @@ pub(super) fn start(built: Built) -> (Started, Ended) {
     let clock = Clock::of_this_machine();
     let publisher = Publisher::new(&built.settings.registry, clock);
     let shared = Shared {
-        gauges: gauges(&built.journal, &publisher),
+        gauges: gauges(&built.journal, &publisher, built.certificate),
         settings: built.settings,
         store: built.store,
         clock,
@@ -77,6 +81,8 @@ pub(super) fn start(built: Built) -> (Started, Ended) {
         tasks: built.tasks,
         journal: built.journal,
         health: Arc::new(Health::default()),
+        manager: built.manager,
+        reload: Arc::new(Notify::new()),
         rescan: Arc::new(Notify::new()),
         stop_shipper: CancellationToken::new(),
         _state: built.state,
@@ -101,12 +107,14 @@ pub(super) fn start(built: Built) -> (Started, Ended) {
     start_keys(built.keeper, channels, &shared, &started);
     start_shipper(&shared, &started);
     start_monitor(built.monitor, &shared, &started);
-    start_listener(built.public, built.tls, &shared, &started);
+    let heartbeat = started.manager.heartbeat();
+    start_listener(built.public.beating(heartbeat), &shared, &started);
+    start_reports(&shared, &started);
     info!(address = %started.running.address, metrics = %started.running.metrics, "listening");
     (started, built.ended)
 }
 
-fn gauges(journal: &Journal, publisher: &Publisher) -> Gauges {
+fn gauges(journal: &Journal, publisher: &Publisher, certificate: Arc<ServedCertificate>) -> Gauges {
     Gauges {
         observations: Arc::new(Observations::default()),
         listener: Arc::new(ListenerCounters::default()),
@@ -114,6 +122,7 @@ fn gauges(journal: &Journal, publisher: &Publisher) -> Gauges {
         ship: Arc::new(ShipCounters::default()),
         board: StatusBoard::default(),
         registry: publisher.counters(),
+        certificate,
         current: Arc::new(Current::default()),
     }
 }
@@ -189,22 +198,8 @@ fn start_shipper(shared: &Shared, started: &Started) {
 }
 
 fn start_monitor(bound: Bound, shared: &Shared, started: &Started) {
-    let shown = shared.gauges.clone();
-    let (gauges, health) = (shared.gauges.clone(), Arc::clone(&started.health));
-    let (draining, ships) = (started.tasks.draining(), shared.settings.ship.is_some());
-    let monitor = Monitor::new(
-        move || telemetry::render(&shown),
-        move || {
-            let ship = ships.then(|| gauges.board.read());
-            readiness::judge(
-                &gauges.current.load(),
-                &health,
-                &gauges.journal.status(),
-                ship.as_ref(),
-                draining.is_cancelled(),
-            )
-        },
-    );
+    let (shown, look) = (shared.gauges.clone(), look(shared, started));
+    let monitor = Monitor::new(move || telemetry::render(&shown), move || look.readiness());
     let serving = listener::serve_plain(
         bound,
         Arc::new(monitor),
@@ -215,13 +210,52 @@ fn start_monitor(bound: Bound, shared: &Shared, started: &Started) {
     started.tasks.spawn("monitor", serving);
 }
 
-fn start_listener(
-    bound: Bound,
-    tls: Arc<rustls::ServerConfig>,
-    shared: &Shared,
-    started: &Started,
-) {
+fn look(shared: &Shared, started: &Started) -> Look {
+    Look {
+        gauges: shared.gauges.clone(),
+        health: Arc::clone(&started.health),
+        draining: started.tasks.draining(),
+        ships: shared.settings.ship.is_some(),
+    }
+}
+
+/// What watches the certificate, and what tells the service manager how the daemon is.
+fn start_reports(shared: &Shared, started: &Started) {
+    let tasks = &started.tasks;
+    let (certificate, asked) = mpsc::channel(certificate::MAX_ASKED);
+    let watch = Watch {
+        files: certificate_files(&shared.settings),
+        served: Arc::clone(&shared.gauges.certificate),
+        host: shared.settings.issuer.host().to_owned(),
+        clock: shared.clock,
+        health: Arc::clone(&started.health),
+        journal: started.journal.clone(),
+        tasks: tasks.clone(),
+    };
+    tasks.spawn("certificate", watch.run(asked, tasks.stopping()));
+    let reporter = Reporter {
+        manager: started.manager.clone(),
+        running: started.running.clone(),
+        look: look(shared, started),
+        reload: Arc::clone(&started.reload),
+        reloads: Reloads {
+            registry: Arc::clone(&started.rescan),
+            registry_looks: Arc::clone(&shared.gauges.registry),
+            certificate,
+        },
+    };
+    tasks.spawn("reports", reporter.run(tasks.draining()));
+}
+
+fn start_listener(bound: Bound, shared: &Shared, started: &Started) {
     let settings = &shared.settings;
+    let tls = match listener::tls_config(&shared.gauges.certificate) {
+        Ok(tls) => tls,
+        Err(error) => {
+            error!(%error, "TLS cannot be served");
+            return started.health.failed("TLS");
+        }
+    };
     let desk = Desk {
         issuer: settings.issuer.clone(),
         current: Arc::clone(&shared.gauges.current),
@@ -240,5 +274,10 @@ fn start_listener(
         settings.connections,
         counters,
     );
-    started.tasks.spawn("listener", serving);
+    let look = look(shared, started);
+    started.tasks.spawn("listener", async move {
+        // Who connects meanwhile waits in the kernel's queue instead of being told that nothing is ready yet.
+        look.settled().await;
+        serving.await;
+    });
 }

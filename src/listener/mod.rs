@@ -7,13 +7,15 @@
 
 mod accept;
 mod connection;
+mod served;
 mod tls;
 
 use std::time::Duration;
 
-pub use accept::{BindError, Bound, bind, serve_plain, serve_tls};
+pub use accept::{BindError, Bound, Heartbeat, InheritError, bind, serve_plain, serve_tls};
 pub use connection::{Answering, ListenerCounters};
-pub use tls::{TlsError, load as load_tls};
+pub use served::ServedCertificate;
+pub use tls::{CertificateFacts, CertificateFiles, Pair, TlsError, config as tls_config};
 
 /// The limits of connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@ mod audit;
 mod check;
 pub mod defaults;
 mod file;
+pub mod service_manager;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -133,11 +134,15 @@ pub fn parse(text: &str, path: &Path) -> Result<Settings, SettingsError> {
         message: place(text, &error),
     })?;
     let base = path.parent().unwrap_or_else(|| Path::new("."));
-    check::check(file, base, crate::tasks::processors()).map_err(|problems| {
-        SettingsError::Refused {
-            path: path.to_owned(),
-            problems,
-        }
+    let credentials = service_manager::credentials();
+    let surroundings = check::Surroundings {
+        base,
+        processors: crate::tasks::processors(),
+        credentials: &credentials,
+    };
+    check::check(file, &surroundings).map_err(|problems| SettingsError::Refused {
+        path: path.to_owned(),
+        problems,
     })
 }
 

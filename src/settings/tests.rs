@@ -21,7 +21,12 @@ fn template() -> String {
 /// On a machine with as many processors as the template says workers.
 fn settings(text: &str) -> Settings {
     let file: file::File = toml::from_str(text).unwrap();
-    check::check(file, Path::new("/etc/grantd"), 2).unwrap()
+    let surroundings = check::Surroundings {
+        base: Path::new("/etc/grantd"),
+        processors: 2,
+        credentials: Path::new("/run/credentials/grantd.service"),
+    };
+    check::check(file, &surroundings).unwrap()
 }
 
 /// Takes the `# ` off each setting that is commented out and has a default. `[audit.nats]` has none, and

@@ -20,7 +20,7 @@ use crate::audit::journal::{JournalStatus, SYNC_BUCKETS};
 use crate::audit::ship::{ShipCounters, StatusBoard};
 use crate::domain::Denial;
 use crate::keys::ring::KeyState;
-use crate::listener::ListenerCounters;
+use crate::listener::{ListenerCounters, ServedCertificate};
 use crate::registry::publish::RegistryCounters;
 use crate::world::Current;
 
@@ -41,6 +41,8 @@ pub struct Gauges {
     pub registry: Arc<RegistryCounters>,
     /// Registry and rings.
     pub current: Arc<Current>,
+    /// The server's certificate.
+    pub certificate: Arc<ServedCertificate>,
 }
 
 /// All metrics as they are now.
@@ -62,7 +64,8 @@ impl Collector for Gauges {
         self.of_journal(&mut page)?;
         self.of_shipper(&mut page)?;
         self.of_registry(&mut page)?;
-        self.of_keys(&mut page)
+        self.of_keys(&mut page)?;
+        self.of_certificate(&mut page)
     }
 }
 
@@ -296,6 +299,25 @@ impl Gauges {
             "registry_resources",
             "Resources served",
             count(served.snapshot.resources.len()),
+        )
+    }
+
+    fn of_certificate(&self, page: &mut Page<'_>) -> fmt::Result {
+        let served = &self.certificate;
+        page.gauge(
+            "certificate_expiry_timestamp_seconds",
+            "When the TLS certificate that is served expires",
+            float(served.facts().not_after.get()),
+        )?;
+        page.counter(
+            "certificate_reloads",
+            "TLS certificates taken without a restart",
+            read(&served.loaded),
+        )?;
+        page.counter(
+            "certificate_refusals",
+            "TLS certificates refused, the one before served on",
+            read(&served.refused),
         )
     }
 

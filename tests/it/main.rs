@@ -28,6 +28,7 @@ mod interop;
 mod key_rotation;
 mod lifecycle;
 mod limits;
+mod package;
 mod registry_reload;
 mod service;
 mod settings;

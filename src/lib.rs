@@ -17,8 +17,8 @@
 //!
 //! Beside the flows: [`keys`] (rings, schedule, custody, rotation), [`store`] (what sled holds), [`admin`]
 //! (the socket of a live daemon). Below all: [`domain`], the words that everyone shares, and [`clock`],
-//! [`random`], [`tasks`], the one place each for what the rest must not do. Around all: [`settings`],
-//! [`telemetry`], [`daemon`] (start and stop), [`cli`].
+//! [`random`], [`tasks`], [`secret_file`], the one place each for what the rest must not do. Around all:
+//! [`settings`], [`telemetry`], [`daemon`] (start and stop), [`cli`].
 
 pub mod admin;
 pub mod audit;
@@ -39,6 +39,7 @@ pub mod listener;
 pub mod mint;
 pub mod random;
 pub mod registry;
+pub mod secret_file;
 pub mod settings;
 pub mod store;
 pub mod tasks;

@@ -33,9 +33,14 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Exit {
     if let Err(error) = telemetry::start_logs(&settings.log) {
         return failed(io, &error);
     }
+    daemon::harden();
+    let sockets = match daemon::Sockets::inherited() {
+        Ok(sockets) => sockets,
+        Err(error) => return failed(io, &error),
+    };
     let plan = Plan {
         settings,
-        bound: None,
+        sockets,
         accept_lost_journal: args.accept_lost_journal,
     };
     match daemon::run(plan, |_| {

@@ -1,14 +1,16 @@
 //! Opens and binds the parts, from the edges inwards. Touches: fs, net, process.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use rustls::ServerConfig;
 use tokio::net::UnixListener;
 use tokio::runtime::Handle;
 use tracing::warn;
 
-use super::Plan;
+use super::certificate;
 use super::seams::read_mark;
+use super::service::Manager;
+use super::{Plan, Sockets};
 use crate::admin;
 use crate::audit::Journal;
 use crate::audit::journal::{OpenError, Opening};
@@ -17,11 +19,11 @@ use crate::keys::custody::{Custody, CustodyError};
 use crate::keys::rotate::{Keeper, KeysError, OnMissing, Parts};
 use crate::keys::seal::{SealError, Sealer};
 use crate::keys::time::Reading;
-use crate::listener::{self, BindError, Bound, TlsError};
+use crate::listener::{self, BindError, Bound, CertificateFiles, ServedCertificate, TlsError};
 use crate::mint::jws;
 use crate::settings::Settings;
 use crate::store::{OnCorruption, StateDir, StateDirError, Store, StoreError};
-use crate::tasks::{Ended, Tasks};
+use crate::tasks::{Ended, Tasks, ThreadError};
 
 /// Why the daemon does not start. Each names what to do.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +58,9 @@ pub enum StartError {
     /// The admin socket.
     #[error(transparent)]
     Admin(#[from] admin::BindFault),
+    /// A thread.
+    #[error(transparent)]
+    Thread(#[from] ThreadError),
 }
 
 /// Everything that is opened and bound; nothing runs yet but the journal.
@@ -65,7 +70,8 @@ pub struct Built {
     pub(super) store: Arc<Store>,
     pub(super) keeper: Keeper,
     pub(super) journal: Journal,
-    pub(super) tls: Arc<ServerConfig>,
+    pub(super) certificate: Arc<ServedCertificate>,
+    pub(super) manager: Manager,
     pub(super) public: Bound,
     pub(super) monitor: Bound,
     pub(super) admin: UnixListener,
@@ -81,21 +87,20 @@ pub fn build(plan: Plan, runtime: &Handle) -> Result<Built, StartError> {
     let descriptors = listener::raise_limit();
     let Plan {
         mut settings,
-        bound,
+        sockets,
         accept_lost_journal,
     } = plan;
+    let Sockets { public, monitor } = sockets;
     let clock = Clock::of_this_machine();
     // The admin socket registers with the runtime.
     let _context = runtime.enter();
     let (tasks, ended) = Tasks::new(runtime.clone());
-    let tls = listener::load_tls(&settings.certificate, &settings.certificate_key)?;
+    let manager = Manager::of_this_process(&tasks)?;
+    let certificate = certificate::first(&certificate_files(&settings), clock)?;
     // Before the ports: a second daemon with the same settings is told of the first, not of a port.
     let state = StateDir::open(&settings.state)?;
-    let public = match bound {
-        Some(bound) => bound,
-        None => listener::bind(settings.listen)?,
-    };
-    let monitor = listener::bind(settings.metrics_listen)?;
+    let public = bind(public, settings.listen)?;
+    let monitor = bind(monitor, settings.metrics_listen)?;
     let store = Arc::new(Store::open(&state.db(), OnCorruption::Refuse)?);
     let keeper = open_keys(&settings, &store, clock)?;
     if accept_lost_journal {
@@ -118,7 +123,8 @@ pub fn build(plan: Plan, runtime: &Handle) -> Result<Built, StartError> {
         store,
         keeper,
         journal,
-        tls,
+        certificate: ServedCertificate::new(certificate),
+        manager,
         public,
         monitor,
         admin,
@@ -142,6 +148,18 @@ fn fit_connections(settings: &mut Settings, descriptors: u64) {
         );
     }
     settings.connections = fitting;
+}
+
+fn bind(bound: Option<Bound>, address: SocketAddr) -> Result<Bound, BindError> {
+    bound.map_or_else(|| listener::bind(address), Ok)
+}
+
+/// Where certificate and key are.
+pub(super) fn certificate_files(settings: &Settings) -> CertificateFiles {
+    CertificateFiles {
+        certificate: settings.certificate.clone(),
+        key: settings.certificate_key.clone(),
+    }
 }
 
 fn open_keys(settings: &Settings, store: &Arc<Store>, clock: Clock) -> Result<Keeper, StartError> {

@@ -11,6 +11,7 @@ const MAX_SHOWN: usize = 10;
 #[derive(Debug, Default)]
 pub(super) struct Health {
     refused: Mutex<Vec<String>>,
+    certificate: Mutex<Vec<String>>,
     failure: Mutex<Option<&'static str>>,
     failing: CancellationToken,
 }
@@ -39,6 +40,21 @@ impl Health {
         self.refused
             .lock()
             .map(|refused| refused.clone())
+            .unwrap_or_default()
+    }
+
+    /// What is wrong with the server's certificate; empty when nothing is.
+    pub(super) fn set_certificate_problems(&self, problems: Vec<String>) {
+        if let Ok(mut certificate) = self.certificate.lock() {
+            *certificate = problems;
+        }
+    }
+
+    /// What was last set.
+    pub(super) fn certificate_problems(&self) -> Vec<String> {
+        self.certificate
+            .lock()
+            .map(|problems| problems.clone())
             .unwrap_or_default()
     }
 

@@ -5,27 +5,33 @@
 //! the state. Whatever ends early ends the daemon, in this order too, with a failing exit code.
 
 mod build;
+mod certificate;
+mod hardening;
 mod health;
+mod look;
 mod readiness;
 mod registry;
 mod seams;
+mod service;
 mod signals;
+mod sockets;
 mod start;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tracing::{error, info, warn};
 
 pub use build::{Built, StartError, build};
+pub use hardening::harden;
+pub use sockets::{Sockets, SocketsError};
 
 use crate::audit::event::StopCause;
-use crate::listener::Bound;
 use crate::settings::Settings;
 use crate::tasks::Ended;
 use crate::world::Current;
+use service::Word;
 use signals::{Asked, Signals};
 
 /// How long tasks other than connections may take to end: they wait for nothing but a disk.
@@ -70,8 +76,8 @@ pub enum End {
 pub struct Plan {
     /// Its settings.
     pub settings: Settings,
-    /// The public socket, where it is bound already.
-    pub bound: Option<Bound>,
+    /// The sockets that are bound already.
+    pub sockets: Sockets,
     /// Whether an operator accepts that the journal was lost: what the stream confirmed is then no reason to
     /// refuse a journal that ends before it.
     pub accept_lost_journal: bool,
@@ -121,7 +127,10 @@ async fn serve(
                 }
             }
             asked = signals.next() => match asked {
-                Asked::Rescan => rescan(&built.rescan),
+                Asked::Rescan => {
+                    info!("looking at the registry again, and at the certificate");
+                    built.reload.notify_one();
+                }
                 Asked::Stop => break (End::Stopped, StopCause::Signal),
             },
             task = ended.first() => {
@@ -147,11 +156,6 @@ async fn serve(
     }
 }
 
-fn rescan(notify: &Notify) {
-    info!("looking at the registry again");
-    notify.notify_one();
-}
-
 async fn second_stop(signals: &mut Signals) {
     while signals.next().await != Asked::Stop {}
 }
@@ -159,11 +163,16 @@ async fn second_stop(signals: &mut Signals) {
 /// The order of the data flow: listeners, connections, journal, shipper, the rest.
 /// Whether all ended as it should: a journal that could not be closed is a failure.
 async fn stop(built: &start::Started, cause: StopCause, drain: Duration) -> bool {
-    let tasks = &built.tasks;
+    let (tasks, manager) = (&built.tasks, &built.manager);
+    // The acceptor ends here: each step of the stop shows in its place that it goes on.
+    manager.say(Word::Stopping);
+    manager.say(Word::Status("Stopping: finishing requests".to_owned()));
+    manager.say(Word::Alive);
     tasks.drain();
     if !tasks.connections_ended_within(drain).await {
         warn!("some connections did not end in time");
     }
+    manager.say(Word::Alive);
     tasks.stop();
     let closed = match built.journal.stop(cause).await {
         Ok(sequence) => {
@@ -176,9 +185,11 @@ async fn stop(built: &start::Started, cause: StopCause, drain: Duration) -> bool
         }
     };
     built.stop_shipper.cancel();
+    manager.say(Word::Alive);
     if !tasks.ended_within(TASKS_END).await {
         warn!("some tasks did not end in time");
     }
+    manager.say(Word::End);
     if !tasks.threads_ended_within(TASKS_END).await {
         warn!("some threads did not end in time");
     }

@@ -27,8 +27,12 @@ pub(super) struct Watch {
 impl Watch {
     /// How it stands now.
     pub(super) fn status(&self) -> Status {
-        let problems = self.health.registry_problems();
-        let seen = self.gauges.look(problems, self.draining.is_cancelled());
+        let (folder, certificate) = (
+            self.health.registry_problems(),
+            self.health.certificate_problems(),
+        );
+        let stopping = self.draining.is_cancelled();
+        let seen = self.gauges.look(folder, certificate, stopping);
         let standing = judge(&seen);
         Status { seen, standing }
     }
@@ -82,10 +86,9 @@ pub(super) fn judge(seen: &Seen) -> Standing {
         let findings = ship.findings.iter().map(ToString::to_string);
         standing.degraded.extend(findings);
     }
-    if seen.certificate_not_after.is_some_and(|at| at <= seen.now) {
-        let expired = "the TLS certificate has expired: clients refuse it";
-        standing.degraded.push(expired.to_owned());
-    }
+    // Tokens are issued all the same, for clients that accept it.
+    let certificate = seen.certificate_problems.iter().cloned();
+    standing.degraded.extend(certificate);
     standing.ready = standing.reasons.is_empty();
     standing
 }

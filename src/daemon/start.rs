@@ -7,11 +7,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use super::Running;
-use super::build::Built;
+use super::build::{Built, certificate_files};
+use super::certificate;
 use super::health::Health;
 use super::readiness::{Watch, tell_alarms};
 use super::registry::RegistrySink;
 use super::seams::{KeyEvents, StoredMark};
+use super::service::{Manager, Reloads, Reporter};
 use crate::admin::{self, AdminPorts, Look};
 use crate::audit::Journal;
 use crate::audit::ship::{self, ShipCounters, ShipPorts, StatusBoard};
@@ -36,7 +38,9 @@ pub(super) struct Started {
     pub(super) tasks: Tasks,
     pub(super) journal: Journal,
     pub(super) health: Arc<Health>,
-    pub(super) rescan: Arc<Notify>,
+    pub(super) manager: Manager,
+    pub(super) reload: Arc<Notify>,
+    rescan: Arc<Notify>,
     pub(super) stop_shipper: CancellationToken,
     /// Locked until it is dropped.
     _state: StateDir,
@@ -77,6 +81,8 @@ pub(super) fn start(built: Built) -> (Started, Ended) {
         tasks: built.tasks,
         journal: built.journal,
         health: Arc::new(Health::default()),
+        manager: built.manager,
+        reload: Arc::new(Notify::new()),
         rescan: Arc::new(Notify::new()),
         stop_shipper: CancellationToken::new(),
         _state: built.state,
@@ -102,7 +108,9 @@ pub(super) fn start(built: Built) -> (Started, Ended) {
     start_keys(built.keeper, channels, &shared, &started);
     start_shipper(&shared, &started);
     start_monitor(built.monitor, &shared, &started);
-    start_listener(built.public, built.tls, &shared, &started);
+    let heartbeat = started.manager.heartbeat();
+    start_listener(built.public.beating(heartbeat), &shared, &started);
+    start_reports(&shared, &started);
     info!(address = %started.running.address, metrics = %started.running.metrics, "listening");
     (started, built.ended)
 }
@@ -111,7 +119,6 @@ fn gauges(built: &Built, publisher: &Publisher, clock: Clock) -> Gauges {
     Gauges {
         clock,
         started: clock.now_seconds(),
-        certificate_not_after: Arc::new(listener::not_after(&built.settings.certificate).into()),
         ships: built.settings.ship.is_some(),
         keys: built.keeper.counters(),
         schedule: built.settings.keys.clone(),
@@ -123,6 +130,7 @@ fn gauges(built: &Built, publisher: &Publisher, clock: Clock) -> Gauges {
         ship: Arc::new(ShipCounters::default()),
         board: StatusBoard::default(),
         registry: publisher.counters(),
+        certificate: Arc::clone(&built.certificate),
         current: Arc::new(Current::default()),
     }
 }
@@ -228,13 +236,43 @@ fn start_monitor(bound: Bound, shared: &Shared, started: &Started) {
     started.tasks.spawn("alarms", telling);
 }
 
-fn start_listener(
-    bound: Bound,
-    tls: Arc<rustls::ServerConfig>,
-    shared: &Shared,
-    started: &Started,
-) {
+/// What watches the certificate, and what tells the service manager how the daemon is.
+fn start_reports(shared: &Shared, started: &Started) {
+    let tasks = &started.tasks;
+    let (certificate, asked) = mpsc::channel(certificate::MAX_ASKED);
+    let renewals = certificate::Watch {
+        files: certificate_files(&shared.settings),
+        served: Arc::clone(&shared.gauges.certificate),
+        host: shared.settings.issuer.host().to_owned(),
+        clock: shared.clock,
+        health: Arc::clone(&started.health),
+        journal: started.journal.clone(),
+        tasks: tasks.clone(),
+    };
+    tasks.spawn("certificate", renewals.run(asked, tasks.stopping()));
+    let reporter = Reporter {
+        manager: started.manager.clone(),
+        running: started.running.clone(),
+        look: watch(shared, started),
+        reload: Arc::clone(&started.reload),
+        reloads: Reloads {
+            registry: Arc::clone(&started.rescan),
+            registry_looks: Arc::clone(&shared.gauges.registry),
+            certificate,
+        },
+    };
+    tasks.spawn("reports", reporter.run(tasks.draining()));
+}
+
+fn start_listener(bound: Bound, shared: &Shared, started: &Started) {
     let settings = &shared.settings;
+    let tls = match listener::tls_config(&shared.gauges.certificate) {
+        Ok(tls) => tls,
+        Err(error) => {
+            error!(%error, "TLS cannot be served");
+            return started.health.failed("TLS");
+        }
+    };
     let desk = Desk {
         issuer: settings.issuer.clone(),
         current: Arc::clone(&shared.gauges.current),
@@ -259,5 +297,10 @@ fn start_listener(
         settings.connections,
         counters,
     );
-    started.tasks.spawn("listener", serving);
+    let look = watch(shared, started);
+    started.tasks.spawn("listener", async move {
+        // Who connects meanwhile waits in the kernel's queue instead of being told that nothing is ready yet.
+        look.settled().await;
+        serving.await;
+    });
 }

@@ -74,6 +74,8 @@ pub enum Denial {
     SigningFailed,
     /// Wall time lies behind the mark of time that was seen before.
     ClockBehind,
+    /// Wall time is years ahead of that mark, and has not held.
+    ClockAhead,
     /// More work than the daemon takes at once.
     Overloaded,
     /// The request took longer than its deadline.
@@ -167,7 +169,7 @@ const fn unavailable(description: &'static str) -> Answer {
 
 impl Denial {
     /// Every denial, in the order of their declaration.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 38] = [
         Self::MethodNotAllowed,
         Self::ContentType,
         Self::ContentEncoding,
@@ -202,6 +204,7 @@ impl Denial {
         Self::NoSigningKey,
         Self::SigningFailed,
         Self::ClockBehind,
+        Self::ClockAhead,
         Self::Overloaded,
         Self::DeadlinePassed,
         Self::Stopping,
@@ -245,6 +248,7 @@ impl Denial {
             Self::NoSigningKey => "no_signing_key",
             Self::SigningFailed => "signing_failed",
             Self::ClockBehind => "clock_behind",
+            Self::ClockAhead => "clock_ahead",
             Self::Overloaded => "overloaded",
             Self::DeadlinePassed => "deadline_passed",
             Self::Stopping => "stopping",
@@ -312,9 +316,11 @@ impl Denial {
                 OAuthError::InvalidScope,
                 "the parameter scope names a scope that this client does not have there",
             ),
-            Self::NoRegistry | Self::NoSigningKey | Self::SigningFailed | Self::ClockBehind => {
-                unavailable("the server is not ready: try again later")
-            }
+            Self::NoRegistry
+            | Self::NoSigningKey
+            | Self::SigningFailed
+            | Self::ClockBehind
+            | Self::ClockAhead => unavailable("the server is not ready: try again later"),
             Self::Overloaded | Self::DeadlinePassed | Self::Stopping => {
                 unavailable("the server is busy: try again")
             }

@@ -98,6 +98,18 @@ impl Issuer {
         &self.0
     }
 
+    /// The host, as a client asks its certificate for it: without a port, and an IPv6 address without
+    /// its brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        let rest = self.0.split_once("://").map_or("", |(_, rest)| rest);
+        let authority = rest.split('/').next().unwrap_or_default();
+        match authority.strip_prefix('[') {
+            Some(address) => address.split(']').next().unwrap_or_default(),
+            None => authority.split(':').next().unwrap_or_default(),
+        }
+    }
+
     /// The path of the issuer, empty or with its leading slash: `/tenant`.
     #[must_use]
     pub fn path(&self) -> &str {

@@ -45,6 +45,11 @@ pub enum NoSigner {
     /// Wall time lies behind the mark.
     #[error("the clock is behind: nothing is signed until it catches up or is accepted")]
     ClockBehind,
+    /// Wall time is years ahead of the mark.
+    #[error(
+        "the clock is more than a year ahead of the last time that was seen: nothing is signed until it is set right, or has held for 10 minutes"
+    )]
+    ClockAhead,
 }
 
 fn until(ready: Option<UnixSeconds>) -> String {
@@ -107,7 +112,10 @@ impl Rings {
     /// [`NoSigner`] says why there is none.
     pub fn signer(&self, algorithm: Algorithm) -> Result<&Signer, NoSigner> {
         if !self.clock.signs() {
-            return Err(NoSigner::ClockBehind);
+            return Err(match self.clock {
+                ClockState::Ahead { .. } => NoSigner::ClockAhead,
+                ClockState::Behind { .. } | ClockState::Steady => NoSigner::ClockBehind,
+            });
         }
         let find = |signer: &&Signer| signer.algorithm == algorithm;
         if let Some(signer) = self.signers.iter().find(find) {

@@ -3,9 +3,6 @@
 //! AES-256-GCM (NIST SP 800-38D) with a random nonce, bound to the algorithm and the key's id, so
 //! that a sealed key can't be passed off as another. A copy of `keys/` alone is worth nothing then.
 
-use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
@@ -13,6 +10,7 @@ use data_encoding::{BASE64URL_NOPAD, HEXLOWER_PERMISSIVE};
 use zeroize::Zeroizing;
 
 use crate::domain::{Algorithm, KeyId, Secret};
+use crate::secret_file::{self, SecretFileFault};
 
 /// Bytes of a sealing key: AES-256.
 const KEY_BYTES: usize = 32;
@@ -32,20 +30,9 @@ pub struct Sealer {
 /// Why there is no sealing key. Never says anything of its bytes.
 #[derive(Debug, thiserror::Error)]
 pub enum SealError {
-    /// The file can't be read.
-    #[error("cannot read the sealing key {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// Everybody on the machine can read it.
-    #[error("the sealing key {} can be read by others: chmod o-rwx", path.display())]
-    Open {
-        /// The file.
-        path: PathBuf,
-    },
+    /// The file can't be read, is empty, or others can read it.
+    #[error("the sealing key (keys.sealing_key_file)")]
+    File(#[from] SecretFileFault),
     /// It has not the form of one.
     #[error(
         "the sealing key {} must have 32 bytes: raw, as 64 hexadecimal digits, or as 43 characters of base64url; make one with: openssl rand -hex 32",
@@ -65,15 +52,8 @@ impl Sealer {
     /// # Errors
     /// [`SealError`] when it can't be read or has another form.
     pub fn read(path: &Path) -> Result<Self, SealError> {
-        let (bytes, mode) = read_bounded(path).map_err(|source| SealError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
         let path = path.to_owned();
-        if mode & 0o007 != 0 {
-            return Err(SealError::Open { path });
-        }
-        let key = key_bytes(&bytes).and_then(|key| Self::from_key(&key));
+        let key = key_bytes(&path)?.and_then(|key| Self::from_key(&key));
         key.ok_or(SealError::Form { path })
     }
 
@@ -113,24 +93,20 @@ fn binding(algorithm: Algorithm, id: &KeyId) -> Vec<u8> {
     format!("{LABEL}\0{algorithm}\0{id}").into_bytes()
 }
 
-fn read_bounded(path: &Path) -> std::io::Result<(Zeroizing<Vec<u8>>, u32)> {
-    let file = File::open(path)?;
-    let mode = file.metadata()?.mode();
-    let mut bytes = Zeroizing::new(Vec::new());
-    file.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
-    Ok((bytes, mode))
-}
-
-fn key_bytes(bytes: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-    if bytes.len() == KEY_BYTES {
-        return Some(Zeroizing::new(bytes.to_vec()));
+/// The 32 bytes, if the file has the form of a key. Raw bytes may happen to end in a line's end.
+fn key_bytes(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, SecretFileFault> {
+    let whole = secret_file::read_private(path, MAX_FILE)?;
+    if whole.len() == KEY_BYTES {
+        return Ok(Some(whole));
     }
-    let text = bytes.trim_ascii();
+    let text = secret_file::read_secret(path, MAX_FILE)?;
+    if text.len() == KEY_BYTES {
+        return Ok(Some(text));
+    }
     let decoded = HEXLOWER_PERMISSIVE
-        .decode(text)
-        .or_else(|_| BASE64URL_NOPAD.decode(text))
-        .ok()?;
-    Some(Zeroizing::new(decoded))
+        .decode(&text)
+        .or_else(|_| BASE64URL_NOPAD.decode(&text));
+    Ok(decoded.ok().map(Zeroizing::new))
 }
 
 #[cfg(test)]
@@ -180,11 +156,22 @@ mod tests {
             write(&bytes, 0o440);
             assert!(Sealer::read(&path).is_ok());
         }
-        for bytes in [&b""[..], b"0011", &[0; 33], &[0; 300]] {
+        for bytes in [&b"0011"[..], &[0; 33]] {
             write(bytes, 0o400);
             assert!(matches!(Sealer::read(&path), Err(SealError::Form { .. })));
         }
-        write(&[1; 32], 0o644);
-        assert!(matches!(Sealer::read(&path), Err(SealError::Open { .. })));
+        for (bytes, mode) in [
+            (&b""[..], 0o400),
+            (b" \n", 0o400),
+            (&[0; 300], 0o400),
+            (&[1; 32], 0o644),
+        ] {
+            write(bytes, mode);
+            assert!(matches!(Sealer::read(&path), Err(SealError::File(_))));
+        }
+        let mut raw = [7; 33];
+        raw[32] = b'\n';
+        write(&raw, 0o400);
+        assert!(Sealer::read(&path).is_ok());
     }
 }

@@ -8,6 +8,7 @@
 //! wall < mark - 60 s          behind: no token is signed until it catches up or is accepted
 //! wall <= line + 5 min        steady: believed, the mark follows
 //! wall >  line + 5 min        ahead: an alarm; believed after it has held for 10 minutes
+//! wall >  line + a year       the same, and no token is signed until then
 //! ```
 //! Steps are summed against the line, so many small ones forward are judged as one large one.
 //!
@@ -29,6 +30,10 @@ pub const STEP_MAX: Lifetime = Lifetime::from_minutes(5);
 /// How long a larger step must hold before it is believed (`design.md`, Keys): a clock that was
 /// wrong at boot is corrected by NTP well within it.
 pub const STEP_HOLD: Lifetime = Lifetime::from_minutes(10);
+
+/// The largest step forward at which tokens are signed before it has held. A daemon that was stopped for a
+/// year is rare, and a token that a clock of the year 2100 dated would be valid for as long.
+pub const FAR: Lifetime = Lifetime::from_days(366);
 
 /// One look at the clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +68,11 @@ impl ClockState {
     /// Whether tokens may be signed.
     #[must_use]
     pub const fn signs(self) -> bool {
-        !matches!(self, Self::Behind { .. })
+        match self {
+            Self::Steady => true,
+            Self::Behind { .. } => false,
+            Self::Ahead { by, .. } => by.seconds() <= FAR.seconds(),
+        }
     }
 
     /// The name in logs and events.
@@ -345,6 +354,21 @@ mod tests {
                 assert!(seen.key_time.get() - wall <= BEHIND_MAX.seconds());
             }
         }
+    }
+
+    #[test]
+    fn a_clock_that_is_years_ahead_signs_only_once_it_has_held() {
+        let far = START + FAR.seconds() + 86_400;
+        let mut keeper = TimeKeeper::start(Some(UnixSeconds::new(START)), reading(far, 5));
+        for second in 0..600 {
+            assert!(
+                !keeper
+                    .observe(reading(far + second, 5 + second))
+                    .clock
+                    .signs()
+            );
+        }
+        assert!(keeper.observe(reading(far + 600, 605)).clock.signs());
     }
 
     #[test]

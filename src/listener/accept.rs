@@ -26,12 +26,85 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How many connections may wait in the kernel: its own default maximum (`net.core.somaxconn`).
 const BACKLOG: i32 = 4096;
 
+/// How long a handshake that has begun is still served when the daemon stops: its client would take an end
+/// for a failure. As long as a request that is on its way gets ([`super::connection`]).
+const LAST_HANDSHAKE: Duration = Duration::from_millis(250);
+
 /// A socket that listens.
 #[derive(Debug)]
 pub struct Bound {
     listener: std::net::TcpListener,
     /// The address, with the port that was picked where 0 was asked for.
     pub address: SocketAddr,
+    heartbeat: Option<Heartbeat>,
+}
+
+/// What an acceptor calls for as long as it accepts, whether anybody connects or not. It must not block.
+pub struct Heartbeat {
+    /// How often.
+    pub every: Duration,
+    /// What is called.
+    pub beat: Box<dyn Fn() + Send + Sync>,
+}
+
+impl std::fmt::Debug for Heartbeat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Heartbeat")
+            .field("every", &self.every)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A socket that a service manager passed can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum InheritError {
+    /// It does not listen.
+    #[error("the socket {name:?} that was passed does not listen")]
+    Silent {
+        /// Its name.
+        name: String,
+    },
+    /// The system says no.
+    #[error("cannot use the socket {name:?} that was passed")]
+    Unusable {
+        /// Its name.
+        name: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl Bound {
+    /// A socket that listens already, inherited from a service manager. What waits in it is accepted;
+    /// what waits when the daemon stops waits for the next one.
+    ///
+    /// # Errors
+    /// [`InheritError`] when it does not listen.
+    pub fn inherited(listener: std::net::TcpListener, name: &str) -> Result<Self, InheritError> {
+        let unusable = |source| InheritError::Unusable {
+            name: name.to_owned(),
+            source,
+        };
+        let listens = sockopt::socket_acceptconn(&listener);
+        if !listens.map_err(|errno| unusable(errno.into()))? {
+            let name = name.to_owned();
+            return Err(InheritError::Silent { name });
+        }
+        // The runtime waits by epoll: a call that blocked would stop a worker.
+        listener.set_nonblocking(true).map_err(unusable)?;
+        let address = listener.local_addr().map_err(unusable)?;
+        Ok(Self {
+            listener,
+            address,
+            heartbeat: None,
+        })
+    }
+
+    /// The same, whose acceptor shows that it lives.
+    #[must_use]
+    pub fn beating(self, heartbeat: Option<Heartbeat>) -> Self {
+        Self { heartbeat, ..self }
+    }
 }
 
 /// An address can't be listened on.
@@ -59,7 +132,11 @@ pub fn bind(address: SocketAddr) -> Result<Bound, BindError> {
         net::listen(&socket, BACKLOG)?;
         let listener = std::net::TcpListener::from(socket);
         let address = listener.local_addr()?;
-        Ok(Bound { listener, address })
+        Ok(Bound {
+            listener,
+            address,
+            heartbeat: None,
+        })
     };
     listen().map_err(|source| BindError { address, source })
 }
@@ -85,7 +162,7 @@ pub async fn serve_tls<A: Answering>(
 ) {
     let hall = Hall::new(limits, counters, tasks.draining());
     let lane = Lane::new(tokio::runtime::Handle::current().metrics().num_workers());
-    hall.accept_all(bound.listener, |stream, seat, line| {
+    hall.accept_all(bound, |stream, seat, line| {
         let (tls, service, lane) = (Arc::clone(&tls), Arc::clone(&service), lane.clone());
         tasks.spawn_connection(async move {
             let shaken = shake_in_time(stream, tls, &lane, &line).await;
@@ -108,7 +185,7 @@ pub async fn serve_plain<A: Answering>(
     counters: Arc<ListenerCounters>,
 ) {
     let hall = Hall::new(limits, counters, tasks.stopping());
-    hall.accept_all(bound.listener, |stream, seat, line| {
+    hall.accept_all(bound, |stream, seat, line| {
         let service = Arc::clone(&service);
         tasks.spawn_short(async move {
             connection::drive_http1(stream, service, line).await;
@@ -116,6 +193,11 @@ pub async fn serve_plain<A: Answering>(
         });
     })
     .await;
+}
+
+async fn moment_after(draining: &CancellationToken) {
+    draining.cancelled().await;
+    tokio::time::sleep(LAST_HANDSHAKE).await;
 }
 
 /// A handshake, unless it fails, takes too long, or its place is needed.
@@ -129,8 +211,8 @@ async fn shake_in_time(
     let handshake = handshake::shake(stream, tls, (!line.peer.is_known()).then_some(lane));
     let shaken = tokio::select! {
         shaken = tokio::time::timeout(line.limits.handshake_time, handshake) => shaken,
-        // Nothing was asked yet: a silent peer must not hold up a stop.
-        () = line.stop.cancelled() => return None,
+        // Nothing was asked yet: a silent peer must not hold up a stop for long.
+        () = moment_after(&line.stop) => return None,
         () = pulse.evicted() => {
             debug!(%remote, "TLS handshake given up: its place is needed");
             return None;
@@ -162,16 +244,20 @@ impl Hall {
         }
     }
 
-    /// Accepts until the end, and hands each connection that has its place to `begin`.
-    async fn accept_all(
-        &self,
-        listener: std::net::TcpListener,
-        begin: impl Fn(TcpStream, Seat, Line),
-    ) {
-        let listener = match TcpListener::from_std(listener) {
+    /// Accepts until the end, and hands each connection that has its place to `begin`. It beats meanwhile,
+    /// also while it waits for a place.
+    async fn accept_all(&self, bound: Bound, begin: impl Fn(TcpStream, Seat, Line)) {
+        let listener = match TcpListener::from_std(bound.listener) {
             Ok(listener) => listener,
             Err(error) => return error!(%error, "the runtime does not take the socket"),
         };
+        tokio::select! {
+            () = self.accept_each(listener, begin) => {}
+            () = beat(bound.heartbeat) => {}
+        }
+    }
+
+    async fn accept_each(&self, listener: TcpListener, begin: impl Fn(TcpStream, Seat, Line)) {
         let mut failing = false;
         loop {
             let accepted = tokio::select! {
@@ -248,4 +334,17 @@ fn is_of_the_peer(error: &io::Error) -> bool {
             | Kind::NetworkDown
             | Kind::PermissionDenied
     )
+}
+
+/// Beats for ever, from the acceptor's own task: it is silent once that task is not polled any more.
+async fn beat(heartbeat: Option<Heartbeat>) {
+    let Some(heartbeat) = heartbeat else {
+        return std::future::pending().await;
+    };
+    let mut ticks = tokio::time::interval(heartbeat.every.max(Duration::from_millis(1)));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        (heartbeat.beat)();
+    }
 }

@@ -16,19 +16,21 @@ mod peer;
 mod places;
 mod pulse;
 mod regulars;
+mod served;
 mod source;
 mod tls;
 
 use std::time::Duration;
 
-pub use accept::{BindError, Bound, bind, serve_plain, serve_tls};
+pub use accept::{BindError, Bound, Heartbeat, InheritError, bind, serve_plain, serve_tls};
 pub use connection::{Answering, ListenerCounters};
 pub use descriptors::{RESERVED, connections_below, raise_limit};
 pub use lag::{Lag, Pressure, watch as watch_lag};
 pub use peer::Peer;
 pub use regulars::Regulars;
+pub use served::ServedCertificate;
 pub use source::Source;
-pub use tls::{TlsError, load as load_tls, not_after};
+pub use tls::{CertificateFacts, CertificateFiles, Pair, TlsError, config as tls_config};
 
 /// The limits of connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

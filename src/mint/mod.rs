@@ -18,7 +18,8 @@ pub use token::{SignedToken, TokenFacts};
 /// Signs a grant with the active key of its ring.
 ///
 /// # Errors
-/// [`Denial::NoSigningKey`] when that ring has no key that may sign now, [`Denial::ClockBehind`], or
+/// [`Denial::NoSigningKey`] when that ring has no key that may sign now, [`Denial::ClockBehind`],
+/// [`Denial::ClockAhead`], or
 /// [`Denial::SigningFailed`] when the key or this machine's memory is broken.
 pub fn sign(
     grant: &Grant,
@@ -33,6 +34,7 @@ pub fn sign(
         .ok_or(Denial::NoSigningKey)?;
     let signer = rings.signer(algorithm).map_err(|reason| match reason {
         NoSigner::ClockBehind => Denial::ClockBehind,
+        NoSigner::ClockAhead => Denial::ClockAhead,
         NoSigner::NotListed(_) | NoSigner::Warming { .. } => Denial::NoSigningKey,
     })?;
     let facts = TokenFacts {

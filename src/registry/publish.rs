@@ -117,6 +117,8 @@ pub struct RegistryCounters {
     pub problems: AtomicU64,
     /// Folders that could not be watched by events, so that they are only polled.
     pub watch_failures: AtomicU64,
+    /// Looks that were asked for (SIGHUP) and are over, with what came of them.
+    pub asked: AtomicU64,
 }
 
 /// Looks at one registry folder again and again.

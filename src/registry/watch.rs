@@ -56,18 +56,23 @@ pub async fn run<S: Sink>(
     (stop, rescan): (CancellationToken, Arc<Notify>),
 ) {
     let hints = Arc::new(Notify::new());
-    let watches = Watches::new(&settings, &hints, publisher.counters());
+    let counters = publisher.counters();
+    let watches = Watches::new(&settings, &hints, Arc::clone(&counters));
     let mut eye = Some(Eye { publisher, watches });
     let mut poll = interval(POLL);
     poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
+        let mut asked = 0;
         let mut settled = tokio::select! {
             () = stop.cancelled() => return,
             () = hints.notified() => {
                 quiet(&hints).await;
                 true
             }
-            () = rescan.notified() => true,
+            () = rescan.notified() => {
+                asked = 1;
+                true
+            }
             _ = poll.tick() => false,
         };
         for again in 0_u32.. {
@@ -100,6 +105,7 @@ pub async fn run<S: Sink>(
                 }
             }
         }
+        counters.asked.fetch_add(asked, Ordering::Release);
     }
 }
 

@@ -182,7 +182,7 @@ fn convert_nats(
     settings.tls = NatsTls {
         // Whoever names an authority or a certificate means TLS: no server may talk it away.
         required: ca_file.is_some() || certificate.is_some(),
-        ca_file: ca_file.map(|file| problems.path(&file)),
+        ca_file: ca_file.map(|file| problems.file("audit.nats.ca_file", &file)),
         certificate: pair(certificate, key, problems),
         ..NatsTls::default()
     };
@@ -201,7 +201,10 @@ fn pair(
 ) -> Option<(std::path::PathBuf, std::path::PathBuf)> {
     match (certificate, key) {
         (None, None) => None,
-        (Some(certificate), Some(key)) => Some((problems.path(&certificate), problems.path(&key))),
+        (Some(certificate), Some(key)) => Some((
+            problems.file("audit.nats.certificate", &certificate),
+            problems.file("audit.nats.key", &key),
+        )),
         _ => {
             problems
                 .add("audit.nats: certificate and key go together: write both or none".to_owned());
@@ -220,13 +223,13 @@ fn login(
         (None, None) => {}
         (Some(user), Some(file)) => ways.push(NatsLogin::Password {
             user,
-            file: problems.path(&file),
+            file: problems.file("audit.nats.password_file", &file),
         }),
         _ => problems
             .add("audit.nats: user and password_file go together: write both or none".to_owned()),
     }
     for (name, file) in files {
-        if let Some(file) = file.map(|file| problems.path(&file)) {
+        if let Some(file) = file.map(|file| problems.file(&format!("audit.nats.{name}"), &file)) {
             ways.push(match name {
                 "token_file" => NatsLogin::Token(file),
                 "nkey_file" => NatsLogin::Nkey(file),

@@ -20,24 +20,32 @@ const LONGEST_TIMEOUT: Duration = Duration::from_secs(3600);
 /// Most of anything that is counted: more than one machine can hold.
 const MOST_COUNT: usize = 1_000_000;
 
+/// What the path of a file begins with that the service manager passes (`LoadCredential=`).
+const CREDENTIAL: &str = "credential:";
+
+/// What is not in the file: where it lies, and on what.
+pub(super) struct Surroundings<'a> {
+    /// What relative paths are relative to.
+    pub(super) base: &'a Path,
+    /// The default of the workers.
+    pub(super) processors: usize,
+    /// Where the credentials of the service manager are.
+    pub(super) credentials: &'a Path,
+}
+
 /// Collects what is wrong while values are converted.
 pub(super) struct Problems<'a> {
-    base: &'a Path,
-    pub(super) processors: usize,
+    pub(super) surroundings: &'a Surroundings<'a>,
     found: Vec<String>,
 }
 
 /// Turns the file into settings.
-///
-/// `base` is what relative paths are relative to, `processors` the default of the workers.
 pub(super) fn check(
     file: file::File,
-    base: &Path,
-    processors: usize,
+    surroundings: &Surroundings<'_>,
 ) -> Result<Settings, Vec<String>> {
     let mut problems = Problems {
-        base,
-        processors,
+        surroundings,
         found: Vec::new(),
     };
     let settings = convert(file, &mut problems);
@@ -80,8 +88,8 @@ fn convert(file: file::File, problems: &mut Problems<'_>) -> Option<Settings> {
     let (workers, drain, connections, http) = limits::convert(&limits, problems);
     let (journal, ship) = audit::convert(audit, instance.as_ref(), problems);
     Some(Settings {
-        certificate: problems.path(&certificate),
-        certificate_key: problems.path(&key),
+        certificate: problems.file("tls.certificate", &certificate),
+        certificate_key: problems.file("tls.key", &key),
         registry: convert_registry(registry, &keys.algorithms, problems),
         log: convert_log(log, problems),
         issuer: issuer?,
@@ -178,7 +186,7 @@ fn convert_keys(
         }
     }
     let keys_dir = dir.map_or_else(|| state.join(defaults::KEYS_DIR), |dir| problems.path(&dir));
-    let sealing_key = sealing_key_file.map(|file| problems.path(&file));
+    let sealing_key = sealing_key_file.map(|file| problems.file("keys.sealing_key_file", &file));
     for fault in settings.faults() {
         problems.add(format!("[keys]: {fault}"));
     }
@@ -226,7 +234,21 @@ impl Problems<'_> {
 
     /// A path, relative to the folder of the settings file.
     pub(super) fn path(&self, text: &str) -> PathBuf {
-        self.base.join(text)
+        self.surroundings.base.join(text)
+    }
+
+    /// A file that may come from the service manager instead: `credential:NAME`. Where there is none,
+    /// whoever reads it says so.
+    pub(super) fn file(&mut self, name: &str, text: &str) -> PathBuf {
+        let Some(credential) = text.strip_prefix(CREDENTIAL) else {
+            return self.path(text);
+        };
+        if credential.is_empty() || credential.contains('/') || credential.starts_with('.') {
+            self.add(format!(
+                "{name} = {text:?}: write credential:NAME with the name that LoadCredential= of the unit gives it, without \"/\" and without a leading \".\""
+            ));
+        }
+        self.surroundings.credentials.join(credential)
     }
 
     /// A time-out within its range.

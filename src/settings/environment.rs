@@ -3,6 +3,7 @@
 //! **Invariant:** the one place that reads it. A path that is not absolute is taken as not there, as the
 //! XDG Base Directory Specification asks.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// The places that a service manager or a session names.
@@ -35,9 +36,14 @@ impl Environment {
 }
 
 fn place(name: &str) -> Option<PathBuf> {
-    #[expect(clippy::disallowed_methods, reason = "the one place")]
-    let value = std::env::var_os(name)?;
+    let value = read(name)?;
     // systemd separates several folders by colons (systemd.exec(5)); none of the others is a list.
     let path = std::env::split_paths(&value).next()?;
     path.is_absolute().then_some(path)
+}
+
+/// A variable as it stands.
+pub(super) fn read(name: &str) -> Option<OsString> {
+    #[expect(clippy::disallowed_methods, reason = "the one place")]
+    std::env::var_os(name)
 }

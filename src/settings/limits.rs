@@ -18,7 +18,11 @@ pub(super) fn convert(
     let http = requests(limits, problems);
     let connections = connections(limits, &http, problems);
     hold_together(&connections, &http, problems);
-    let workers = problems.count("limits.workers", limits.workers, problems.processors);
+    let workers = problems.count(
+        "limits.workers",
+        limits.workers,
+        problems.surroundings.processors,
+    );
     let http = HttpLimits {
         // Each connection can always have one request under way, and those that have more share as many.
         in_flight: connections.connections.saturating_mul(2),

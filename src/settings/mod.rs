@@ -9,6 +9,7 @@ pub mod defaults;
 pub mod environment;
 mod file;
 mod limits;
+pub mod service_manager;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -135,11 +136,15 @@ pub fn parse(text: &str, path: &Path) -> Result<Settings, SettingsError> {
         message: place(text, &error),
     })?;
     let base = path.parent().unwrap_or_else(|| Path::new("."));
-    check::check(file, base, crate::tasks::processors()).map_err(|problems| {
-        SettingsError::Refused {
-            path: path.to_owned(),
-            problems,
-        }
+    let credentials = service_manager::credentials();
+    let surroundings = check::Surroundings {
+        base,
+        processors: crate::tasks::processors(),
+        credentials: &credentials,
+    };
+    check::check(file, &surroundings).map_err(|problems| SettingsError::Refused {
+        path: path.to_owned(),
+        problems,
     })
 }
 

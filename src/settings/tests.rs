@@ -20,8 +20,17 @@ fn template() -> String {
 
 /// On a machine with as many processors as the template says workers.
 fn settings(text: &str) -> Settings {
+    judged(text).unwrap()
+}
+
+fn judged(text: &str) -> Result<Settings, Vec<String>> {
     let file: file::File = toml::from_str(text).unwrap();
-    check::check(file, Path::new("/etc/grantd"), 2).unwrap()
+    let surroundings = check::Surroundings {
+        base: Path::new("/etc/grantd"),
+        processors: 2,
+        credentials: Path::new("/run/credentials/grantd.service"),
+    };
+    check::check(file, &surroundings)
 }
 
 /// Takes the `# ` off each setting that is commented out and has a default. `[audit.nats]` has none, and
@@ -80,8 +89,7 @@ fn each_setting_that_is_known_is_in_the_template() {
 fn limits_that_make_each_other_void_are_refused_together() {
     let refused = |lines: &str| {
         let text = format!("{}\n{lines}", template().replace("[limits]", ""));
-        let file: file::File = toml::from_str(&text).unwrap();
-        check::check(file, Path::new("/etc/grantd"), 2).unwrap_err()
+        judged(&text).unwrap_err()
     };
     let problems = refused(
         "[limits]\nbody_time = \"30s\"\nconnections = 10\nconnections_per_address = 11\n\

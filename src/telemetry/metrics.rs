@@ -26,7 +26,7 @@ use crate::domain::{Lifetime, UnixSeconds};
 use crate::http::AdmissionCounters;
 use crate::keys::rotate::KeysCounters;
 use crate::keys::schedule::ScheduleSettings;
-use crate::listener::{Lag, ListenerCounters};
+use crate::listener::{Lag, ListenerCounters, ServedCertificate};
 use crate::registry::publish::RegistryCounters;
 use crate::world::Current;
 use page::Page;
@@ -42,9 +42,8 @@ pub struct Gauges {
     pub observations: Arc<Observations>,
     /// Connections of the public listener.
     pub listener: Arc<ListenerCounters>,
-    /// From when on the certificate that is served is not valid any more, in Unix seconds; 0 while
-    /// that is not known.
-    pub certificate_not_after: Arc<AtomicU64>,
+    /// The certificate that is served.
+    pub certificate: Arc<ServedCertificate>,
     /// Who was let in, and who was not.
     pub admission: Arc<AdmissionCounters>,
     /// How long work waits for its turn.
@@ -68,11 +67,16 @@ pub struct Gauges {
 }
 
 impl Gauges {
-    /// Takes each number once. What is wrong with the folder and whether it stops, the daemon knows.
+    /// Takes each number once. What is wrong with the folder and the
+    /// certificate, and whether it stops, the daemon knows.
     #[must_use]
-    pub fn look(&self, problems: Vec<String>, stopping: bool) -> Seen {
+    pub fn look(
+        &self,
+        problems: Vec<String>,
+        certificate_problems: Vec<String>,
+        stopping: bool,
+    ) -> Seen {
         let world = self.current.load();
-        let not_after = self.certificate_not_after.load(Ordering::Relaxed);
         Seen {
             version: env!("CARGO_PKG_VERSION"),
             started: self.started,
@@ -87,7 +91,8 @@ impl Gauges {
             clock_ahead: seconds(&self.keys.clock_ahead),
             journal: self.journal.status(),
             ship: self.ships.then(|| self.board.read()),
-            certificate_not_after: (not_after > 0).then(|| UnixSeconds::new(not_after)),
+            certificate_not_after: self.certificate.facts().not_after,
+            certificate_problems,
         }
     }
 }
@@ -133,13 +138,7 @@ impl Collector for Shown {
         requests::of_requests(&gauges.observations, page)?;
         requests::of_connections(&gauges.listener, page)?;
         limits::of_limits(&gauges.listener, &gauges.admission, &gauges.lag, page)?;
-        if let Some(at) = seen.certificate_not_after {
-            page.gauge(
-                "grantd_certificate_not_after_timestamp_seconds",
-                "From when on the TLS certificate is not valid any more",
-                page::float(at.get()),
-            )?;
-        }
+        requests::of_certificate(&gauges.certificate, page)?;
         audit::of_journal(gauges.journal.counters(), page)?;
         audit::of_journal_status(&seen.journal, page)?;
         if let Some(ship) = &seen.ship {

@@ -49,8 +49,10 @@ pub struct Seen {
     pub journal: JournalStatus,
     /// The shipper; `None` where no stream is configured.
     pub ship: Option<ShipStatus>,
-    /// From when on the certificate that is served is not valid any more, where that is known.
-    pub certificate_not_after: Option<UnixSeconds>,
+    /// Until when the certificate that is served is valid.
+    pub certificate_not_after: UnixSeconds,
+    /// What is wrong with the certificate's files, or with its time.
+    pub certificate_problems: Vec<String>,
 }
 
 /// Whether tokens are issued, and what is not as it should be.

@@ -17,7 +17,7 @@ pub const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "the one places",
-        modules: &["clock", "random", "tasks"],
+        modules: &["clock", "random", "secret_file", "tasks"],
     },
     // Facts: what the registry and the rings say. The flow's stages take them as arguments. The
     // registry's own flow goes through the floors below: file → check → diff.

@@ -340,7 +340,7 @@ async fn sealed_keys_open_with_their_sealing_key_alone() {
     sealing_key(&deployment, "seal", 7);
     sealing_key(&deployment, "wrong", 8);
     deployment.set(
-        "# sealing_key_file = \"/run/credentials/grantd.service/sealing-key\"",
+        "# sealing_key_file = \"credential:sealing-key\"",
         "sealing_key_file = \"seal\"",
     );
     // The keys of `init` are in clear: they are read, and sealed when they are next written.

@@ -16,7 +16,7 @@ use crate::support::{NatsServer, repository};
 
 fn file(folder: &TempDir, name: &str, content: &str) -> PathBuf {
     let path = folder.path().join(name);
-    std::fs::write(&path, content).unwrap();
+    crate::support::write_key(&path, content);
     path
 }
 
@@ -121,6 +121,10 @@ async fn an_nkey() {
     .await;
     let none = NatsLogin::Nkey(file(&folder, "none", "not a seed"));
     is_refused(with_login(&server, none), "cannot connect").await;
+    let open = file(&folder, "open", &right.seed());
+    std::fs::set_permissions(&open, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    let open = with_login(&server, NatsLogin::Nkey(open));
+    is_refused(open, "can be read by others (mode 0644)").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -42,8 +42,8 @@ pub struct StatusReport {
     pub journal: JournalReport,
     /// The stream; `None` where none is configured.
     pub stream: Option<StreamReport>,
-    /// From when on the TLS certificate is not valid any more, where that is known.
-    pub certificate_not_after: Option<String>,
+    /// Until when the TLS certificate that is served is valid.
+    pub certificate_not_after: String,
     /// What expires.
     pub expiring: ExpiringReport,
 }
@@ -183,7 +183,7 @@ impl StatusReport {
             },
             journal: JournalReport::of(seen),
             stream: seen.ship.as_ref().map(StreamReport::of),
-            certificate_not_after: seen.certificate_not_after.map(UnixSeconds::to_rfc3339),
+            certificate_not_after: seen.certificate_not_after.to_rfc3339(),
             expiring: ExpiringReport {
                 window_seconds: window.seconds(),
                 total: expiring.len(),

@@ -1,5 +1,6 @@
 //! The events that are not about one request: registry, keys, the daemon itself. Pure.
 
+use super::certificate::{CertificateLoaded, CertificateRefused};
 use super::json::Object;
 use super::keys::{ClockChange, KeyEvent};
 use super::token::{fill_registry, registry};
@@ -25,6 +26,10 @@ pub enum ControlEvent {
     Stream(StreamAlarm),
     /// `daemon.clock_changed`
     Clock(ClockChange),
+    /// `daemon.certificate_loaded`
+    CertificateLoaded(CertificateLoaded),
+    /// `daemon.certificate_refused`
+    CertificateRefused(CertificateRefused),
 }
 
 /// A registry that is served from now on.
@@ -159,6 +164,8 @@ impl ControlEvent {
             Self::Key(event) => event.step.kind(),
             Self::Stream(alarm) => alarm.kind(),
             Self::Clock(_) => EventKind::DaemonClockChanged,
+            Self::CertificateLoaded(_) => EventKind::DaemonCertificateLoaded,
+            Self::CertificateRefused(_) => EventKind::DaemonCertificateRefused,
         }
     }
 
@@ -173,6 +180,8 @@ impl ControlEvent {
             }),
             Self::Stream(alarm) => alarm.head(envelope),
             Self::Clock(change) => head(envelope, kind, None, |data| change.fill(data)),
+            Self::CertificateLoaded(event) => head(envelope, kind, None, |data| event.fill(data)),
+            Self::CertificateRefused(event) => head(envelope, kind, None, |data| event.fill(data)),
         }
     }
 }

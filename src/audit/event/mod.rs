@@ -8,6 +8,7 @@
 //! at [`MAX_OUTSIDE`] bytes; no head is longer than [`super::chain::MAX_HEAD`], whatever was asked,
 //! because every list and text in it has a bound. It is one line of printable UTF-8.
 
+mod certificate;
 mod control;
 mod json;
 mod keys;
@@ -15,6 +16,7 @@ mod outside;
 mod stream;
 mod token;
 
+pub use certificate::{CertificateLoaded, CertificateRefused, ServedCertificateRef};
 pub use control::{
     ControlEvent, Counts, JournalRecovered, LineageRenewal, Location, MAX_PROBLEMS, ObjectCounts,
     RegistryApplied, RegistryRejected, RenewalCause, StopCause,
@@ -65,6 +67,10 @@ pub enum EventKind {
     DaemonLineageRenewed,
     /// Wall time is worth another thing than before.
     DaemonClockChanged,
+    /// Another TLS certificate is served.
+    DaemonCertificateLoaded,
+    /// A TLS certificate was not accepted; the one before is served on.
+    DaemonCertificateRefused,
     /// The end of the journal was not whole, and was repaired.
     DaemonJournalRecovered,
     /// The stream forgot lines that it had confirmed, or is another one than before.
@@ -77,7 +83,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// Every kind, in the order of their declaration.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::TokenIssued,
         Self::TokenDenied,
         Self::TokenDeniedSummary,
@@ -93,6 +99,8 @@ impl EventKind {
         Self::DaemonLineageStarted,
         Self::DaemonLineageRenewed,
         Self::DaemonClockChanged,
+        Self::DaemonCertificateLoaded,
+        Self::DaemonCertificateRefused,
         Self::DaemonJournalRecovered,
         Self::DaemonStreamRegressed,
         Self::DaemonStreamGap,
@@ -118,6 +126,8 @@ impl EventKind {
             Self::DaemonLineageStarted => "daemon.lineage_started",
             Self::DaemonLineageRenewed => "daemon.lineage_renewed",
             Self::DaemonClockChanged => "daemon.clock_changed",
+            Self::DaemonCertificateLoaded => "daemon.certificate_loaded",
+            Self::DaemonCertificateRefused => "daemon.certificate_refused",
             Self::DaemonJournalRecovered => "daemon.journal_recovered",
             Self::DaemonStreamRegressed => "daemon.stream_regressed",
             Self::DaemonStreamGap => "daemon.stream_gap",

@@ -80,6 +80,14 @@ fn token_events(envelope: &Envelope<'_>) -> Vec<Vec<u8>> {
     ]
 }
 
+fn certificate() -> ServedCertificateRef {
+    ServedCertificateRef {
+        fingerprint: Digest::ZERO,
+        not_before: MOMENT,
+        not_after: MOMENT,
+    }
+}
+
 fn registry_events() -> Vec<ControlEvent> {
     let text = Outside::new("a.toml");
     vec![
@@ -108,6 +116,15 @@ fn registry_events() -> Vec<ControlEvent> {
             wall: MOMENT,
             key_time: MOMENT,
             accepted: false,
+        }),
+        ControlEvent::CertificateLoaded(CertificateLoaded {
+            certificate: certificate(),
+            previous: Digest::ZERO,
+        }),
+        ControlEvent::CertificateRefused(CertificateRefused {
+            reason: "mismatch",
+            detail: Outside::new("the certificate does not match the key"),
+            serving: certificate(),
         }),
         ControlEvent::Stream(StreamAlarm::Recreated {
             before: AT,

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::settings::{NatsLogin, NatsSettings, NatsTls};
 use crate::domain::Secret;
+use crate::secret_file::{self, SecretFileFault};
 
 /// Longest file with a password, token, seed or credentials in bytes. A user JWT with many
 /// permissions has a few KiB.
@@ -41,7 +42,15 @@ pub enum ConnectFault {
         /// What the system said.
         source: io::Error,
     },
-    /// A file with a secret is empty, too long or no UTF-8.
+    /// A file with a secret is not there, empty or too long.
+    #[error("audit.nats.{setting}")]
+    Secret {
+        /// The setting that names it.
+        setting: &'static str,
+        /// What is wrong.
+        source: SecretFileFault,
+    },
+    /// A file is too long or has another form.
     #[error("{} is {what}", path.display())]
     Content {
         /// The file.
@@ -85,7 +94,7 @@ pub(super) async fn connect(
     name: &str,
     notice: impl Fn(&str) + Send + Sync + 'static,
 ) -> Result<Connection, ConnectFault> {
-    let options = with_login(ConnectOptions::new(), &settings.login).await?;
+    let options = with_login(ConnectOptions::new(), &settings.login)?;
     let options = with_tls(options, &settings.tls).await?;
     resolve(settings).await?;
     let lost = CancellationToken::new();
@@ -134,21 +143,18 @@ fn on_event(
     }
 }
 
-async fn with_login(
-    options: ConnectOptions,
-    login: &NatsLogin,
-) -> Result<ConnectOptions, ConnectFault> {
+fn with_login(options: ConnectOptions, login: &NatsLogin) -> Result<ConnectOptions, ConnectFault> {
     Ok(match login {
         NatsLogin::None => options,
         NatsLogin::Password { user, file } => {
-            let password = read_secret(file).await?;
+            let password = read_secret("password_file", file)?;
             options.user_and_password(user.clone(), password.expose().clone())
         }
-        NatsLogin::Token(file) => options.token(read_secret(file).await?.expose().clone()),
-        NatsLogin::Nkey(file) => options.nkey(read_secret(file).await?.expose().clone()),
+        NatsLogin::Token(file) => options.token(read_secret("token_file", file)?.expose().clone()),
+        NatsLogin::Nkey(file) => options.nkey(read_seed("nkey_file", file)?.expose().clone()),
         NatsLogin::Credentials(file) => {
             // The client's parser wants a line feed behind the last dashes.
-            let text = format!("{}\n", read_secret(file).await?.expose());
+            let text = format!("{}\n", read_seed("creds_file", file)?.expose());
             let credentials = Secret::new(text);
             options
                 .credentials(credentials.expose())
@@ -177,7 +183,10 @@ async fn with_tls(options: ConnectOptions, tls: &NatsTls) -> Result<ConnectOptio
     }
     if let Some((certificate, key)) = &tls.certificate {
         read_limited(certificate).await?;
-        read_limited(key).await?;
+        secret_file::read_private(key, MAX_SECRET_FILE).map_err(|source| ConnectFault::Secret {
+            setting: "key",
+            source,
+        })?;
         options = options.add_client_certificate(certificate.clone(), key.clone());
     }
     Ok(options)
@@ -206,18 +215,26 @@ async fn resolve(settings: &NatsSettings) -> Result<(), ConnectFault> {
     })
 }
 
-/// The secret in a file, without the line feed at its end.
-async fn read_secret(path: &Path) -> Result<Secret<String>, ConnectFault> {
-    let content = |what| ConnectFault::Content {
+/// The secret in a file, without the line's end behind it. The file is a few bytes on a local disk, read
+/// once for each connection.
+fn read_secret(setting: &'static str, path: &Path) -> Result<Secret<String>, ConnectFault> {
+    let bytes = secret_file::read_password(path, MAX_SECRET_FILE)
+        .map_err(|source| ConnectFault::Secret { setting, source })?;
+    text_of(&bytes, path)
+}
+
+/// The same of a file with a private key, which others must not be able to read.
+fn read_seed(setting: &'static str, path: &Path) -> Result<Secret<String>, ConnectFault> {
+    let bytes = secret_file::read_secret(path, MAX_SECRET_FILE)
+        .map_err(|source| ConnectFault::Secret { setting, source })?;
+    text_of(&bytes, path)
+}
+
+fn text_of(bytes: &[u8], path: &Path) -> Result<Secret<String>, ConnectFault> {
+    let text = std::str::from_utf8(bytes).map_err(|_| ConnectFault::Content {
         path: path.to_owned(),
-        what,
-    };
-    let bytes = zeroize::Zeroizing::new(read_limited(path).await?);
-    let text = std::str::from_utf8(&bytes).map_err(|_| content("not UTF-8"))?;
-    let text = text.trim_end_matches(['\n', '\r']);
-    if text.is_empty() {
-        return Err(content("empty"));
-    }
+        what: "not UTF-8",
+    })?;
     Ok(Secret::new(text.to_owned()))
 }
 

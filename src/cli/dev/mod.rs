@@ -127,7 +127,10 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Exit {
     let format = args.format;
     let plan = Plan {
         settings,
-        bound: Some(bound),
+        sockets: daemon::Sockets {
+            public: Some(bound),
+            monitor: None,
+        },
         accept_lost_journal: false,
     };
     let ended = daemon::run(plan, |running| {

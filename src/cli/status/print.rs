@@ -31,9 +31,8 @@ pub(super) fn text(report: &StatusReport, colour: bool, io: &mut Io<'_>) -> std:
         ),
     );
     registry(report.registry.as_ref(), &mut page);
-    if let Some(until) = &report.certificate_not_after {
-        page.line("certificate", &format!("valid until {until}"));
-    }
+    let until = &report.certificate_not_after;
+    page.line("certificate", &format!("valid until {until}"));
     clock(report, &mut page);
     journal(&report.journal, &mut page);
     match &report.stream {

@@ -6,7 +6,7 @@ use super::super::observations::{BUCKETS_MICROS, Observations};
 use super::super::process::Process;
 use super::page::{Page, buckets, float, read};
 use crate::domain::{Denial, UnixSeconds};
-use crate::listener::ListenerCounters;
+use crate::listener::{ListenerCounters, ServedCertificate};
 
 pub(super) fn of_process(
     process: &Process,
@@ -88,5 +88,23 @@ pub(super) fn of_connections(seen: &ListenerCounters, page: &mut Page<'_>) -> fm
         "grantd_accepts_failed",
         "Calls of accept that failed",
         read(&seen.failed_accepts),
+    )
+}
+
+pub(super) fn of_certificate(served: &ServedCertificate, page: &mut Page<'_>) -> fmt::Result {
+    page.gauge(
+        "grantd_certificate_not_after_timestamp_seconds",
+        "From when on the TLS certificate is not valid any more",
+        float(served.facts().not_after.get()),
+    )?;
+    page.counter(
+        "grantd_certificate_reloads",
+        "TLS certificates taken without a restart",
+        read(&served.loaded),
+    )?;
+    page.counter(
+        "grantd_certificate_refusals",
+        "TLS certificates refused, the one before served on",
+        read(&served.refused),
     )
 }

@@ -35,6 +35,8 @@ pub(super) fn of_registry(
         rejected,
         problems,
         watch_failures,
+        // For whoever asked.
+        asked: _,
     } = counters;
     let all = [
         ("grantd_registry_looks", "Looks at the folder", looks),

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
@@ -63,6 +63,11 @@ impl Deployment {
 
     /// The same with more arguments of `init`; `@` in them stands for the deployment's folder.
     pub fn with(arguments: &[&str]) -> Self {
+        Self::by(Path::new(env!("CARGO_BIN_EXE_grantd")), arguments)
+    }
+
+    /// The same made by this program.
+    pub fn by(program: &Path, arguments: &[&str]) -> Self {
         let folder = TempDir::new().unwrap();
         let made = Self { folder };
         let dir = made.path("").display().to_string();
@@ -72,7 +77,7 @@ impl Deployment {
             .collect();
         let mut line = vec!["init", "--dir", &dir, "--issuer", ISSUER];
         line.extend(arguments.iter().map(String::as_str));
-        said(&grantd(&line));
+        said(&Command::new(program).args(line).output().unwrap());
         for (from, to) in ADAPTED {
             made.set(from, to);
         }
@@ -131,13 +136,18 @@ impl Deployment {
 
     /// Starts the daemon and waits until it is ready.
     pub fn serve(&self) -> Grantd {
+        self.serve_by(&mut self.command())
+    }
+
+    /// The same by a command of the test's own, which ends in [`Deployment::command`].
+    pub fn serve_by(&self, command: &mut Command) -> Grantd {
         let place = Place {
             issuer: ISSUER.to_owned(),
             registry: self.path("registry.d"),
             state: self.path("state"),
             ca_file: self.path("tls/ca.pem"),
         };
-        run(&mut self.command(), TempDir::new().unwrap(), place)
+        run(command, TempDir::new().unwrap(), place)
     }
 
     /// Starts the daemon, with which the folder goes.
@@ -153,9 +163,11 @@ impl Deployment {
         failed(&refusal(&mut self.command()), 1)
     }
 
-    fn command(&self) -> Command {
+    /// `grantd serve` with its settings.
+    pub fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_grantd"));
         command.args(["serve", "--config", &self.config()]);
+        command.stdin(Stdio::null()).stdout(Stdio::null());
         command
     }
 }
@@ -175,5 +187,5 @@ pub(super) fn certify(folder: &Path) {
     let server = server.signed_by(&key, &ca).unwrap();
     fs::write(folder.join("ca.pem"), ca.pem()).unwrap();
     fs::write(folder.join("certificate.pem"), server.pem()).unwrap();
-    fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();
+    super::write_key(&folder.join("key.pem"), &key.serialize_pem());
 }

@@ -164,6 +164,13 @@ impl Grantd {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
+    /// The same to the daemon where another program runs it: by the process id in the lock file.
+    pub fn signal_process(&self, signal: Signal) {
+        let lock = std::fs::read_to_string(self.ready.state.join("lock")).unwrap();
+        let pid = Pid::from_raw(lock.trim().parse().unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
     /// Waits until it has ended by itself, or by a signal that was sent.
     pub fn ended(&mut self, within: Duration) -> ExitStatus {
         let child = &mut self.child;

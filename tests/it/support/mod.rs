@@ -8,6 +8,7 @@ mod fake;
 mod fault;
 mod forge;
 pub mod frames;
+mod frozen;
 mod git;
 mod grantd;
 mod healthy;
@@ -15,9 +16,11 @@ mod jwks_server;
 mod load;
 mod nats;
 mod oracle;
+mod pki;
 pub mod prometheus;
 mod registry;
 mod serve;
+mod service;
 pub mod ship;
 mod steady;
 mod tmpfs;
@@ -31,6 +34,7 @@ pub use deployment::{Deployment, failed, grantd, said};
 pub use fake::{FakeServer, answer};
 pub use fault::Proxy;
 pub use forge::{Forger, hs256, unsigned};
+pub use frozen::Disk;
 pub use git::WorkTree;
 pub use grantd::{Grantd, shared};
 pub use healthy::{Healthy, attacker, good_form};
@@ -38,7 +42,9 @@ pub use jwks_server::JwksServer;
 pub use load::{Load, Received};
 pub use nats::NatsServer;
 pub use oracle::{Seed, assert_recorded, assert_whole_journal, issued, jwks, verify_all};
+pub use pki::{Pair, Pki};
 pub use registry::{BILLING, FLEET, PLAIN, Registry, secret};
+pub use service::{ServiceManager, passing};
 pub use steady::Steady;
 pub use tmpfs::Tmpfs;
 pub use token::{Token, verify, verify_with};
@@ -61,6 +67,16 @@ pub fn tool(path: &str) -> PathBuf {
         tool.display()
     );
     tool
+}
+
+/// Writes a private key, which only its owner may read.
+pub fn write_key(path: &std::path::Path, text: &str) {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = std::fs::File::options();
+    let options = options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = options.open(path).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
 }
 
 /// The first under `tests/all --long`, else the second: how much a test does that can do more.

@@ -84,6 +84,7 @@ impl Serve {
             ca_file: state.join("ca.pem"),
             state,
         };
+        command.stdout(Stdio::null());
         run(&mut command, folder, place)
     }
 
@@ -155,11 +156,11 @@ pub(super) struct Place {
 pub(super) fn run(command: &mut Command, folder: TempDir, place: Place) -> Grantd {
     let log = folder.path().join("log");
     let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
         .stderr(std::fs::File::create(&log).unwrap())
         .spawn()
         .unwrap();
+    // What it was given, such as a socket, is its own alone.
+    command.stdin(Stdio::null()).stdout(Stdio::null());
     let listening = eventually("the daemon is ready", START, || {
         if let Some(status) = child.try_wait().unwrap() {
             show_log(&log);

@@ -26,6 +26,9 @@ const LIMIT: Duration = Duration::from_secs(1);
 /// CoDel (RFC 8289 section 4.3), the interval is several times what is waited for.
 const INTERVAL: Duration = Duration::from_millis(500);
 
+/// Most of one wait that counts: less than half of an [`INTERVAL`], so that at least three in a row are needed.
+const STALL: Duration = Duration::from_millis(200);
+
 /// How hard it is to keep up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Pressure {
@@ -76,10 +79,10 @@ struct Judge {
 }
 
 impl Judge {
-    /// Takes in a wait. What was waited counts as time above the bound, so that one long stall is
-    /// judged like many.
+    /// Takes in a wait. What was waited counts as time above the bound, but no single stall is enough: a
+    /// machine that stood still for a second has no queue that stands.
     fn take(&mut self, wait: Duration) -> Pressure {
-        let passed = wait + PROBE;
+        let passed = wait.min(STALL) + PROBE;
         let sustained = |above: &mut Duration, bound: Duration| {
             *above = if wait > bound {
                 above.saturating_add(passed)
@@ -125,8 +128,18 @@ mod tests {
         assert_eq!(judge.take(wait), Pressure::None);
         assert_eq!(judge.take(wait), Pressure::High, "640 ms above the target");
         assert_eq!(judge.take(TARGET), Pressure::None, "over at once");
-        assert_eq!(judge.take(Duration::from_millis(400)), Pressure::None);
-        assert_eq!(judge.take(Duration::from_secs(2)), Pressure::Extreme);
+    }
+
+    #[test]
+    fn a_machine_that_stood_still_once_refuses_nobody() {
+        let mut judge = Judge::default();
+        assert_eq!(judge.take(Duration::from_secs(60)), Pressure::None);
+        assert_eq!(judge.take(Duration::from_millis(5)), Pressure::None);
+        let long = Duration::from_secs(2);
+        assert_eq!(
+            [(); 3].map(|()| judge.take(long)),
+            [Pressure::None, Pressure::None, Pressure::Extreme]
+        );
         assert_eq!(judge.take(Duration::from_millis(900)), Pressure::High);
     }
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
@@ -19,8 +20,15 @@ fn done(program: &str, package: &str, command: &mut Command) -> String {
     said(&output)
 }
 
+/// The manual pages and completions, which every package holds.
+static PAGES: OnceLock<String> = OnceLock::new();
+
 /// A package of this version with the program under test. Compressed lightly: it is thrown away.
 fn package(folder: &Path, version: &str) -> PathBuf {
+    PAGES.get_or_init(|| {
+        let mut pages = Command::new(repository("packaging/pages"));
+        done("sh", "dash", pages.arg(env!("CARGO_BIN_EXE_grantd")))
+    });
     let to = folder.join(format!("grantd_{version}.deb"));
     let program = Path::new(env!("CARGO_BIN_EXE_grantd"));
     let target = program.parent().and_then(Path::parent).unwrap();
@@ -118,6 +126,10 @@ async fn the_package_is_installed_run_upgraded_and_removed() {
         "usr/lib/systemd/system/grantd-token@.timer",
         "etc/grantd/registry.d/policy",
         "etc/grantd/credentials",
+        "usr/share/man/man1/grantd-token.1.gz",
+        "usr/share/bash-completion/completions/grantd",
+        "usr/share/zsh/vendor-completions/_grantd",
+        "usr/share/fish/vendor_completions.d/grantd.fish",
     ] {
         assert!(root.path(file).exists(), "{file} is not installed");
     }

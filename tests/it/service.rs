@@ -143,7 +143,10 @@ async fn the_watchdog_is_fed_while_the_disk_hangs() {
     let (manager, disk) = (ServiceManager::new(), Disk::new());
     let state = disk.folder().join("state").display().to_string();
     let deployment = Deployment::with(&["--state", &state]);
-    deployment.set("# request_time = \"20s\"", "request_time = \"2s\"");
+    deployment.set(
+        "# request_time = \"20s\"",
+        "request_time = \"2s\"\nbody_time = \"1s\"",
+    );
     let grantd = served_under(&manager, &deployment);
     token(&grantd).await;
     disk.freeze();

@@ -192,7 +192,7 @@ fn a_daemon_that_does_not_run_is_said_so() {
     assert_eq!(
         words,
         format!(
-            "grantd: no daemon runs on {state}: start it with `grantd serve`, or name another state directory\n"
+            "error: no daemon runs on {state}: start it with `grantd serve`, or name another state directory\n"
         )
     );
     // One that was killed leaves its socket behind.

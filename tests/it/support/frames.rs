@@ -135,6 +135,22 @@ impl Raw {
         false
     }
 
+    /// Whether a frame like this is among the answers to what was sent so far; `None` at the end of the
+    /// connection.
+    pub async fn saw(&mut self, wanted: impl Fn(&Frame) -> bool) -> Option<bool> {
+        if !self.write(&frame(PING, 0, 0, b"are you?")).await {
+            return None;
+        }
+        let mut saw = false;
+        loop {
+            let frame = self.next().await?;
+            if frame.kind == PING && frame.flags == 1 {
+                return Some(saw);
+            }
+            saw |= wanted(&frame);
+        }
+    }
+
     /// Whether everything that was sent so far was looked at, and the connection stands.
     pub async fn is_alive(&mut self) -> bool {
         self.write(&frame(PING, 0, 0, b"are you?")).await

@@ -42,6 +42,7 @@ mod settings;
 mod ship_login;
 mod ship_protocol;
 mod ship_strange;
+mod shown;
 mod snippet;
 mod status;
 mod timing;

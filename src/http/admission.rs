@@ -23,7 +23,7 @@ use super::HttpLimits;
 use crate::audit::budget::Bucket;
 use crate::clock::Clock;
 use crate::domain::{Denial, OAuthError};
-use crate::listener::{Lag, Peer, Pressure, Source};
+use crate::listener::{Lag, Peer, Pressure};
 
 /// How many minutes' worth of failures may come at once: a misconfigured client that retries each second is
 /// answered at once for five minutes.
@@ -32,6 +32,10 @@ const BURST_MINUTES: u32 = 5;
 /// Failures of all sources together are slowed down from so many times one source's part on: a fleet of a
 /// hundred hosts that comes up with an old secret is answered like one.
 const ALL_SOURCES: u32 = 100;
+
+/// Failures of one source are slowed down from so many times one client's part on, whatever names it sends:
+/// a host with ten clients whose secrets are all old is answered like one.
+const NAMES: u32 = 10;
 
 /// Sources and clients that are told apart, about 50 bytes each; the longest unseen are forgotten.
 const MAX_BUCKETS: usize = 8192;
@@ -184,12 +188,14 @@ impl Admission {
         if !is_failure(denial) {
             return true;
         }
-        let key = self.key(denial, peer.source(), client);
+        // By the name as it was sent, whether a client has it or not: the answer must not tell (checklist 21).
+        let source = self.hasher.hash_one(peer.source());
+        let named = self.hasher.hash_one((peer.source(), client));
         let now = self.clock.monotonic();
         let Ok(mut failures) = self.failures.lock() else {
             return true;
         };
-        let at_once = failures.permit(key, now);
+        let at_once = failures.permit(source, named, now);
         if !at_once {
             self.counters.throttled.fetch_add(1, Ordering::Relaxed);
         }
@@ -204,21 +210,6 @@ impl Admission {
             () = tokio::time::sleep(HOLD * 2_u32.pow(doublings)) => {}
             () = self.draining.cancelled() => {}
         }
-    }
-
-    /// Names that nobody is registered under share one bucket of their source: made-up ones are free.
-    fn key(&self, denial: Denial, source: Source, client: u64) -> u64 {
-        let registered = matches!(
-            denial,
-            Denial::UnregisteredMethod
-                | Denial::WrongSecret
-                | Denial::CredentialExpired
-                | Denial::CredentialNotYetValid
-                | Denial::Replayed
-                | Denial::ClientDisabled
-                | Denial::ClientExpired
-        );
-        self.hasher.hash_one((source, registered.then_some(client)))
     }
 }
 
@@ -244,25 +235,46 @@ impl Failures {
         }
     }
 
-    fn permit(&mut self, key: u64, now: Duration) -> bool {
-        let burst = self.per_minute.saturating_mul(BURST_MINUTES);
-        let known = self.young.get(&key).or_else(|| self.old.get(&key)).copied();
-        let mut bucket = known.unwrap_or_else(|| Bucket::full(burst, now));
-        let here = bucket.refill(burst, self.per_minute, now);
-        let all = self.all.refill(
-            burst.saturating_mul(ALL_SOURCES),
-            self.per_minute.saturating_mul(ALL_SOURCES),
-            now,
-        );
-        if here && all {
-            bucket.take();
+    /// Whether one more failure of this source, in this name, is answered at once. It counts for the name, for
+    /// the source and for all; one that is answered late counts for none.
+    fn permit(&mut self, source: u64, named: u64, now: Duration) -> bool {
+        let mut of_source = self.bucket(source, NAMES, now);
+        let mut of_name = self.bucket(named, 1, now);
+        let burst = self.burst(ALL_SOURCES);
+        let rate = self.per_minute.saturating_mul(ALL_SOURCES);
+        // Each is refilled, whatever the others say.
+        let all = self.all.refill(burst, rate, now);
+        let at_once = of_source.1 && of_name.1 && all;
+        if at_once {
+            of_source.0.take();
+            of_name.0.take();
             self.all.take();
         }
+        self.keep(named, of_name.0);
+        self.keep(source, of_source.0);
+        at_once
+    }
+
+    /// A bucket of so many clients' size, refilled, and whether there is something in it.
+    fn bucket(&self, key: u64, clients: u32, now: Duration) -> (Bucket, bool) {
+        let burst = self.burst(clients);
+        let known = self.young.get(&key).or_else(|| self.old.get(&key)).copied();
+        let mut bucket = known.unwrap_or_else(|| Bucket::full(burst, now));
+        let filled = bucket.refill(burst, self.per_minute.saturating_mul(clients), now);
+        (bucket, filled)
+    }
+
+    fn burst(&self, clients: u32) -> u32 {
+        self.per_minute
+            .saturating_mul(BURST_MINUTES)
+            .saturating_mul(clients)
+    }
+
+    fn keep(&mut self, key: u64, bucket: Bucket) {
         if self.young.len() >= MAX_BUCKETS / 2 && !self.young.contains_key(&key) {
             self.old = std::mem::take(&mut self.young);
         }
         self.young.insert(key, bucket);
-        here && all
     }
 }
 
@@ -285,25 +297,40 @@ impl Drop for Held<'_> {
 mod tests {
     use super::*;
 
+    /// How many of so many failures are answered at once; `keys` are source and name of each.
+    fn at_once(failures: &mut Failures, keys: impl Iterator<Item = (u64, u64)>) -> usize {
+        keys.filter(|(source, named)| failures.permit(*source, *named, Duration::ZERO))
+            .count()
+    }
+
     #[test]
     fn one_who_fails_is_slowed_down_and_nobody_else() {
         let mut failures = Failures::new(60, Duration::ZERO);
-        let at_once = (0..1000)
-            .filter(|_| failures.permit(1, Duration::ZERO))
-            .count();
-        assert_eq!(at_once, 300);
-        assert!(failures.permit(2, Duration::ZERO));
-        assert!(!failures.permit(1, Duration::from_millis(900)));
-        assert!(failures.permit(1, Duration::from_secs(2)), "one a second");
+        let same = (0..1000).map(|_| (1, 100));
+        assert_eq!(at_once(&mut failures, same), 300);
+        assert!(failures.permit(1, 101, Duration::ZERO), "another name");
+        assert!(failures.permit(2, 200, Duration::ZERO), "another source");
+        assert!(!failures.permit(1, 100, Duration::from_millis(900)));
+        let later = failures.permit(1, 100, Duration::from_secs(2));
+        assert!(later, "one a second");
+    }
+
+    #[test]
+    fn names_are_counted_alike_whether_a_client_has_them_or_not() {
+        let mut failures = Failures::new(60, Duration::ZERO);
+        let made_up = (0..10_000).map(|number| (1, 100 + number));
+        assert_eq!(at_once(&mut failures, made_up), 3000);
+        assert!(
+            !failures.permit(1, 7, Duration::ZERO),
+            "any name of this source"
+        );
     }
 
     #[test]
     fn all_together_are_slowed_down_and_the_table_is_bounded() {
         let mut failures = Failures::new(60, Duration::ZERO);
-        let at_once = (0..100_000)
-            .filter(|key| failures.permit(*key, Duration::ZERO))
-            .count();
-        assert_eq!(at_once, 30_000);
+        let many = (0..100_000).map(|number| (number, 1_000_000 + number));
+        assert_eq!(at_once(&mut failures, many), 30_000);
         assert!(failures.young.len() + failures.old.len() <= MAX_BUCKETS);
     }
 

@@ -341,3 +341,27 @@ async fn checklist_72_when_work_waits_too_long_those_who_are_known_go_first() {
     };
     eventually_async("all are served again", SOON, again).await;
 }
+
+#[tokio::test]
+async fn checklist_21_slowing_down_does_not_tell_which_names_there_are() {
+    let grantd = Grantd::serve()
+        .setting("limits.failures_per_minute = 1")
+        .start();
+    let mut told = Vec::new();
+    for name in ["reader", "disabled", "nobody", "nobody-else"] {
+        let mut at_once = 0;
+        let late = loop {
+            let ask = grantd.ask().with_secret(name, "wrong");
+            let answer = ask.resource(BILLING).send().await;
+            match answer.status {
+                401 => at_once += 1,
+                _ => break answer.status,
+            }
+        };
+        told.push((at_once, late));
+    }
+    // Five minutes' worth at once, whoever the name belongs to.
+    assert_eq!(told, [(5, 429); 4]);
+    let good = grantd.ask().of("reader").resource(BILLING).send().await;
+    assert_eq!(good.status, 200, "right credentials are never held up");
+}

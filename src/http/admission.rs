@@ -29,7 +29,11 @@ use crate::listener::{Lag, Peer, Pressure, Source};
 /// answered at once for five minutes.
 const BURST_MINUTES: u32 = 5;
 
-/// Failures of all sources together are slowed down from so many times one source's part on: a fleet of a
+/// Failures of one source, for whatever clients, are slowed down from so many times one client's part on: a
+/// gateway with five misconfigured clients behind it is answered like one. Made-up names so gain nothing.
+const ALL_CLIENTS: u32 = 5;
+
+/// Failures of all sources together are slowed down from so many times one client's part on: a fleet of a
 /// hundred hosts that comes up with an old secret is answered like one.
 const ALL_SOURCES: u32 = 100;
 
@@ -99,6 +103,13 @@ pub(super) struct Admitted {
     pages: Arc<Semaphore>,
     held: Option<OwnedSemaphorePermit>,
     _place: OwnedSemaphorePermit,
+}
+
+/// What a failure is counted by.
+#[derive(Clone, Copy, Debug)]
+struct Keys {
+    source: u64,
+    client: u64,
 }
 
 /// The buckets of those who fail.
@@ -184,12 +195,12 @@ impl Admission {
         if !is_failure(denial) {
             return true;
         }
-        let key = self.key(denial, peer.source(), client);
+        let keys = self.keys(peer.source(), client);
         let now = self.clock.monotonic();
         let Ok(mut failures) = self.failures.lock() else {
             return true;
         };
-        let at_once = failures.permit(key, now);
+        let at_once = failures.permit(keys, now);
         if !at_once {
             self.counters.throttled.fetch_add(1, Ordering::Relaxed);
         }
@@ -206,19 +217,13 @@ impl Admission {
         }
     }
 
-    /// Names that nobody is registered under share one bucket of their source: made-up ones are free.
-    fn key(&self, denial: Denial, source: Source, client: u64) -> u64 {
-        let registered = matches!(
-            denial,
-            Denial::UnregisteredMethod
-                | Denial::WrongSecret
-                | Denial::CredentialExpired
-                | Denial::CredentialNotYetValid
-                | Denial::Replayed
-                | Denial::ClientDisabled
-                | Denial::ClientExpired
-        );
-        self.hasher.hash_one((source, registered.then_some(client)))
+    /// The buckets of a source, and of a client's name at it. Whether anybody is registered under that name
+    /// makes no difference: an answer at once or late must not tell it (checklist 21).
+    fn keys(&self, source: Source, client: u64) -> Keys {
+        Keys {
+            source: self.hasher.hash_one(source),
+            client: self.hasher.hash_one((source, client)),
+        }
     }
 }
 
@@ -244,25 +249,47 @@ impl Failures {
         }
     }
 
-    fn permit(&mut self, key: u64, now: Duration) -> bool {
-        let burst = self.per_minute.saturating_mul(BURST_MINUTES);
-        let known = self.young.get(&key).or_else(|| self.old.get(&key)).copied();
-        let mut bucket = known.unwrap_or_else(|| Bucket::full(burst, now));
-        let here = bucket.refill(burst, self.per_minute, now);
+    fn permit(&mut self, keys: Keys, now: Duration) -> bool {
+        let (mut source, of_source) = self.filled(keys.source, ALL_CLIENTS, now);
+        let (mut client, of_client) = self.filled(keys.client, 1, now);
         let all = self.all.refill(
-            burst.saturating_mul(ALL_SOURCES),
+            self.burst(ALL_SOURCES),
             self.per_minute.saturating_mul(ALL_SOURCES),
             now,
         );
-        if here && all {
-            bucket.take();
+        let at_once = of_source && of_client && all;
+        if at_once {
+            source.take();
+            client.take();
             self.all.take();
         }
+        self.keep(keys.source, source);
+        // A source that is slowed down by itself fills no table with names.
+        if of_source {
+            self.keep(keys.client, client);
+        }
+        at_once
+    }
+
+    fn burst(&self, parts: u32) -> u32 {
+        let minutes = self.per_minute.saturating_mul(BURST_MINUTES);
+        minutes.saturating_mul(parts)
+    }
+
+    /// A bucket of so many clients' parts, filled up to this moment, and whether there is a permit in it.
+    fn filled(&self, key: u64, parts: u32, now: Duration) -> (Bucket, bool) {
+        let burst = self.burst(parts);
+        let known = self.young.get(&key).or_else(|| self.old.get(&key)).copied();
+        let mut bucket = known.unwrap_or_else(|| Bucket::full(burst, now));
+        let permits = bucket.refill(burst, self.per_minute.saturating_mul(parts), now);
+        (bucket, permits)
+    }
+
+    fn keep(&mut self, key: u64, bucket: Bucket) {
         if self.young.len() >= MAX_BUCKETS / 2 && !self.young.contains_key(&key) {
             self.old = std::mem::take(&mut self.young);
         }
         self.young.insert(key, bucket);
-        here && all
     }
 }
 
@@ -285,23 +312,45 @@ impl Drop for Held<'_> {
 mod tests {
     use super::*;
 
+    fn keys(source: u64, client: u64) -> Keys {
+        Keys {
+            source,
+            client: 1_000_000 * (source + 1) + client,
+        }
+    }
+
     #[test]
     fn one_who_fails_is_slowed_down_and_nobody_else() {
         let mut failures = Failures::new(60, Duration::ZERO);
         let at_once = (0..1000)
-            .filter(|_| failures.permit(1, Duration::ZERO))
+            .filter(|_| failures.permit(keys(1, 1), Duration::ZERO))
             .count();
         assert_eq!(at_once, 300);
-        assert!(failures.permit(2, Duration::ZERO));
-        assert!(!failures.permit(1, Duration::from_millis(900)));
-        assert!(failures.permit(1, Duration::from_secs(2)), "one a second");
+        assert!(failures.permit(keys(1, 2), Duration::ZERO));
+        assert!(failures.permit(keys(2, 1), Duration::ZERO));
+        assert!(!failures.permit(keys(1, 1), Duration::from_millis(900)));
+        assert!(
+            failures.permit(keys(1, 1), Duration::from_secs(2)),
+            "one a second"
+        );
+    }
+
+    #[test]
+    fn made_up_names_gain_nothing() {
+        let mut failures = Failures::new(60, Duration::ZERO);
+        let at_once = (0..100_000)
+            .filter(|name| failures.permit(keys(1, *name), Duration::ZERO))
+            .count();
+        assert_eq!(at_once, 1500);
+        assert_eq!(failures.young.len(), 1501, "of the others nothing is kept");
+        assert!(failures.permit(keys(2, 1), Duration::ZERO));
     }
 
     #[test]
     fn all_together_are_slowed_down_and_the_table_is_bounded() {
         let mut failures = Failures::new(60, Duration::ZERO);
         let at_once = (0..100_000)
-            .filter(|key| failures.permit(*key, Duration::ZERO))
+            .filter(|source| failures.permit(keys(*source, 1), Duration::ZERO))
             .count();
         assert_eq!(at_once, 30_000);
         assert!(failures.young.len() + failures.old.len() <= MAX_BUCKETS);

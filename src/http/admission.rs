@@ -3,7 +3,8 @@
 //! Three things protect good clients, none of which can lock one out:
 //! - When work has waited too long for its turn ([`Lag`]), those who did not get a token lately are answered
 //!   with 503 before anything is parsed.
-//! - Requests under way and the memory of their bodies are bounded; half of each is for those who are known.
+//! - Requests under way and the memory of their bodies are bounded; half of each is for those who are known,
+//!   and of the other half one source gets half at most.
 //! - A peer that fails too often gets its refusals late, and with 429. What is counted is failures, so
 //!   whoever proves itself is never held up, also not beside somebody who fails in its name.
 //!
@@ -46,6 +47,10 @@ const HOLD: Duration = Duration::from_secs(1);
 /// So often the time is doubled: eight seconds are less than what clients wait for an answer.
 const DOUBLINGS: u32 = 3;
 
+/// Answers that are held back at once, as a part of the requests under way: they keep a stream or a
+/// connection, and must not take the place of those who ask for the first time.
+const HELD_PART: usize = 8;
+
 /// Memory of bodies that are being read, for each of the two classes: 32 MiB hold the largest bodies of 500
 /// requests, and those of any number of usual ones, which fit into their first page.
 const BODY_PAGES: usize = 8192;
@@ -74,6 +79,10 @@ pub struct Admission {
     lag: Arc<Lag>,
     known: Share,
     unknown: Share,
+    /// Most requests of one source that is not known.
+    per_source: usize,
+    /// Places for answers that are held back.
+    holds: Semaphore,
     failures: Mutex<Failures>,
     hasher: RandomState,
     draining: CancellationToken,
@@ -136,6 +145,8 @@ impl Admission {
             lag,
             known: Share::new(limits.in_flight / 2),
             unknown: Share::new(limits.in_flight / 2),
+            per_source: (limits.in_flight / 4).max(1),
+            holds: Semaphore::new(limits.in_flight / HELD_PART),
             failures: Mutex::new(Failures::new(limits.failures_per_minute, clock.monotonic())),
             hasher: RandomState::new(),
             draining,
@@ -156,17 +167,21 @@ impl Admission {
             return Err(Denial::Overloaded);
         }
         let share = if known { &self.known } else { &self.unknown };
-        match Arc::clone(&share.requests).try_acquire_owned() {
-            Ok(place) => Ok(Admitted {
-                pages: Arc::clone(&share.pages),
-                held: None,
-                _place: place,
-            }),
-            Err(_) => {
-                self.counters.shed_in_flight.fetch_add(1, Ordering::Relaxed);
-                Err(Denial::Overloaded)
-            }
-        }
+        // One host with many streams must not take the places of all others.
+        let place = if known || peer.under_way() <= self.per_source {
+            Arc::clone(&share.requests).try_acquire_owned().ok()
+        } else {
+            None
+        };
+        let Some(place) = place else {
+            self.counters.shed_in_flight.fetch_add(1, Ordering::Relaxed);
+            return Err(Denial::Overloaded);
+        };
+        Ok(Admitted {
+            pages: Arc::clone(&share.pages),
+            held: None,
+            _place: place,
+        })
     }
 
     /// Memory for one more page of a body.
@@ -207,8 +222,13 @@ impl Admission {
         at_once
     }
 
-    /// Waits as long as a late refusal waits, unless the daemon stops.
-    pub(super) async fn hold_back(&self, peer: &Peer) {
+    /// Waits as long as a late refusal waits, unless the daemon stops. It gives its place among the requests
+    /// back first; where too many are held already, it goes at once.
+    pub(super) async fn hold_back(&self, peer: &Peer, admitted: Result<Admitted, Denial>) {
+        drop(admitted);
+        let Ok(_place) = self.holds.try_acquire() else {
+            return;
+        };
         let doublings = peer.held_before().min(DOUBLINGS);
         let _held = Held::new(&self.counters);
         tokio::select! {

@@ -3,7 +3,8 @@
 //! Three things protect good clients, none of which can lock one out:
 //! - When work has waited too long for its turn ([`Lag`]), those who did not get a token lately are answered
 //!   with 503 before anything is parsed.
-//! - Requests under way and the memory of their bodies are bounded; half of each is for those who are known.
+//! - Requests under way and the memory of their bodies are bounded; half of each is for those who are known,
+//!   and of the other half one source gets half at most.
 //! - A peer that fails too often gets its refusals late, and with 429. What is counted is failures, so
 //!   whoever proves itself is never held up, also not beside somebody who fails in its name.
 //!
@@ -23,19 +24,19 @@ use super::HttpLimits;
 use crate::audit::budget::Bucket;
 use crate::clock::Clock;
 use crate::domain::{Denial, OAuthError};
-use crate::listener::{Lag, Peer, Pressure};
+use crate::listener::{Lag, Peer, Pressure, Source};
 
 /// How many minutes' worth of failures may come at once: a misconfigured client that retries each second is
 /// answered at once for five minutes.
 const BURST_MINUTES: u32 = 5;
 
-/// Failures of all sources together are slowed down from so many times one source's part on: a fleet of a
+/// Failures of one source, for whatever clients, are slowed down from so many times one client's part on: a
+/// gateway with five misconfigured clients behind it is answered like one. Made-up names so gain nothing.
+const ALL_CLIENTS: u32 = 5;
+
+/// Failures of all sources together are slowed down from so many times one client's part on: a fleet of a
 /// hundred hosts that comes up with an old secret is answered like one.
 const ALL_SOURCES: u32 = 100;
-
-/// Failures of one source are slowed down from so many times one client's part on, whatever names it sends:
-/// a host with ten clients whose secrets are all old is answered like one.
-const NAMES: u32 = 10;
 
 /// Sources and clients that are told apart, about 50 bytes each; the longest unseen are forgotten.
 const MAX_BUCKETS: usize = 8192;
@@ -45,6 +46,10 @@ const HOLD: Duration = Duration::from_secs(1);
 
 /// So often the time is doubled: eight seconds are less than what clients wait for an answer.
 const DOUBLINGS: u32 = 3;
+
+/// Answers that are held back at once, as a part of the requests under way: they keep a stream or a
+/// connection, and must not take the place of those who ask for the first time.
+const HELD_PART: usize = 8;
 
 /// Memory of bodies that are being read, for each of the two classes: 32 MiB hold the largest bodies of 500
 /// requests, and those of any number of usual ones, which fit into their first page.
@@ -74,6 +79,10 @@ pub struct Admission {
     lag: Arc<Lag>,
     known: Share,
     unknown: Share,
+    /// Most requests of one source that is not known.
+    per_source: usize,
+    /// Places for answers that are held back.
+    holds: Semaphore,
     failures: Mutex<Failures>,
     hasher: RandomState,
     draining: CancellationToken,
@@ -105,6 +114,13 @@ pub(super) struct Admitted {
     _place: OwnedSemaphorePermit,
 }
 
+/// What a failure is counted by.
+#[derive(Clone, Copy, Debug)]
+struct Keys {
+    source: u64,
+    client: u64,
+}
+
 /// The buckets of those who fail.
 #[derive(Debug)]
 struct Failures {
@@ -129,6 +145,8 @@ impl Admission {
             lag,
             known: Share::new(limits.in_flight / 2),
             unknown: Share::new(limits.in_flight / 2),
+            per_source: (limits.in_flight / 4).max(1),
+            holds: Semaphore::new(limits.in_flight / HELD_PART),
             failures: Mutex::new(Failures::new(limits.failures_per_minute, clock.monotonic())),
             hasher: RandomState::new(),
             draining,
@@ -149,17 +167,21 @@ impl Admission {
             return Err(Denial::Overloaded);
         }
         let share = if known { &self.known } else { &self.unknown };
-        match Arc::clone(&share.requests).try_acquire_owned() {
-            Ok(place) => Ok(Admitted {
-                pages: Arc::clone(&share.pages),
-                held: None,
-                _place: place,
-            }),
-            Err(_) => {
-                self.counters.shed_in_flight.fetch_add(1, Ordering::Relaxed);
-                Err(Denial::Overloaded)
-            }
-        }
+        // One host with many streams must not take the places of all others.
+        let place = if known || peer.under_way() <= self.per_source {
+            Arc::clone(&share.requests).try_acquire_owned().ok()
+        } else {
+            None
+        };
+        let Some(place) = place else {
+            self.counters.shed_in_flight.fetch_add(1, Ordering::Relaxed);
+            return Err(Denial::Overloaded);
+        };
+        Ok(Admitted {
+            pages: Arc::clone(&share.pages),
+            held: None,
+            _place: place,
+        })
     }
 
     /// Memory for one more page of a body.
@@ -188,27 +210,39 @@ impl Admission {
         if !is_failure(denial) {
             return true;
         }
-        // By the name as it was sent, whether a client has it or not: the answer must not tell (checklist 21).
-        let source = self.hasher.hash_one(peer.source());
-        let named = self.hasher.hash_one((peer.source(), client));
+        let keys = self.keys(peer.source(), client);
         let now = self.clock.monotonic();
         let Ok(mut failures) = self.failures.lock() else {
             return true;
         };
-        let at_once = failures.permit(source, named, now);
+        let at_once = failures.permit(keys, now);
         if !at_once {
             self.counters.throttled.fetch_add(1, Ordering::Relaxed);
         }
         at_once
     }
 
-    /// Waits as long as a late refusal waits, unless the daemon stops.
-    pub(super) async fn hold_back(&self, peer: &Peer) {
+    /// Waits as long as a late refusal waits, unless the daemon stops. It gives its place among the requests
+    /// back first; where too many are held already, it goes at once.
+    pub(super) async fn hold_back(&self, peer: &Peer, admitted: Result<Admitted, Denial>) {
+        drop(admitted);
+        let Ok(_place) = self.holds.try_acquire() else {
+            return;
+        };
         let doublings = peer.held_before().min(DOUBLINGS);
         let _held = Held::new(&self.counters);
         tokio::select! {
             () = tokio::time::sleep(HOLD * 2_u32.pow(doublings)) => {}
             () = self.draining.cancelled() => {}
+        }
+    }
+
+    /// The buckets of a source, and of a client's name at it. Whether anybody is registered under that name
+    /// makes no difference: an answer at once or late must not tell it (checklist 21).
+    fn keys(&self, source: Source, client: u64) -> Keys {
+        Keys {
+            source: self.hasher.hash_one(source),
+            client: self.hasher.hash_one((source, client)),
         }
     }
 }
@@ -235,39 +269,40 @@ impl Failures {
         }
     }
 
-    /// Whether one more failure of this source, in this name, is answered at once. It counts for the name, for
-    /// the source and for all; one that is answered late counts for none.
-    fn permit(&mut self, source: u64, named: u64, now: Duration) -> bool {
-        let mut of_source = self.bucket(source, NAMES, now);
-        let mut of_name = self.bucket(named, 1, now);
-        let burst = self.burst(ALL_SOURCES);
-        let rate = self.per_minute.saturating_mul(ALL_SOURCES);
-        // Each is refilled, whatever the others say.
-        let all = self.all.refill(burst, rate, now);
-        let at_once = of_source.1 && of_name.1 && all;
+    fn permit(&mut self, keys: Keys, now: Duration) -> bool {
+        let (mut source, of_source) = self.filled(keys.source, ALL_CLIENTS, now);
+        let (mut client, of_client) = self.filled(keys.client, 1, now);
+        let all = self.all.refill(
+            self.burst(ALL_SOURCES),
+            self.per_minute.saturating_mul(ALL_SOURCES),
+            now,
+        );
+        let at_once = of_source && of_client && all;
         if at_once {
-            of_source.0.take();
-            of_name.0.take();
+            source.take();
+            client.take();
             self.all.take();
         }
-        self.keep(named, of_name.0);
-        self.keep(source, of_source.0);
+        self.keep(keys.source, source);
+        // A source that is slowed down by itself fills no table with names.
+        if of_source {
+            self.keep(keys.client, client);
+        }
         at_once
     }
 
-    /// A bucket of so many clients' size, refilled, and whether there is something in it.
-    fn bucket(&self, key: u64, clients: u32, now: Duration) -> (Bucket, bool) {
-        let burst = self.burst(clients);
-        let known = self.young.get(&key).or_else(|| self.old.get(&key)).copied();
-        let mut bucket = known.unwrap_or_else(|| Bucket::full(burst, now));
-        let filled = bucket.refill(burst, self.per_minute.saturating_mul(clients), now);
-        (bucket, filled)
+    fn burst(&self, parts: u32) -> u32 {
+        let minutes = self.per_minute.saturating_mul(BURST_MINUTES);
+        minutes.saturating_mul(parts)
     }
 
-    fn burst(&self, clients: u32) -> u32 {
-        self.per_minute
-            .saturating_mul(BURST_MINUTES)
-            .saturating_mul(clients)
+    /// A bucket of so many clients' parts, filled up to this moment, and whether there is a permit in it.
+    fn filled(&self, key: u64, parts: u32, now: Duration) -> (Bucket, bool) {
+        let burst = self.burst(parts);
+        let known = self.young.get(&key).or_else(|| self.old.get(&key)).copied();
+        let mut bucket = known.unwrap_or_else(|| Bucket::full(burst, now));
+        let permits = bucket.refill(burst, self.per_minute.saturating_mul(parts), now);
+        (bucket, permits)
     }
 
     fn keep(&mut self, key: u64, bucket: Bucket) {
@@ -297,40 +332,47 @@ impl Drop for Held<'_> {
 mod tests {
     use super::*;
 
-    /// How many of so many failures are answered at once; `keys` are source and name of each.
-    fn at_once(failures: &mut Failures, keys: impl Iterator<Item = (u64, u64)>) -> usize {
-        keys.filter(|(source, named)| failures.permit(*source, *named, Duration::ZERO))
-            .count()
+    fn keys(source: u64, client: u64) -> Keys {
+        Keys {
+            source,
+            client: 1_000_000 * (source + 1) + client,
+        }
     }
 
     #[test]
     fn one_who_fails_is_slowed_down_and_nobody_else() {
         let mut failures = Failures::new(60, Duration::ZERO);
-        let same = (0..1000).map(|_| (1, 100));
-        assert_eq!(at_once(&mut failures, same), 300);
-        assert!(failures.permit(1, 101, Duration::ZERO), "another name");
-        assert!(failures.permit(2, 200, Duration::ZERO), "another source");
-        assert!(!failures.permit(1, 100, Duration::from_millis(900)));
-        let later = failures.permit(1, 100, Duration::from_secs(2));
-        assert!(later, "one a second");
+        let at_once = (0..1000)
+            .filter(|_| failures.permit(keys(1, 1), Duration::ZERO))
+            .count();
+        assert_eq!(at_once, 300);
+        assert!(failures.permit(keys(1, 2), Duration::ZERO));
+        assert!(failures.permit(keys(2, 1), Duration::ZERO));
+        assert!(!failures.permit(keys(1, 1), Duration::from_millis(900)));
+        assert!(
+            failures.permit(keys(1, 1), Duration::from_secs(2)),
+            "one a second"
+        );
     }
 
     #[test]
-    fn names_are_counted_alike_whether_a_client_has_them_or_not() {
+    fn made_up_names_gain_nothing() {
         let mut failures = Failures::new(60, Duration::ZERO);
-        let made_up = (0..10_000).map(|number| (1, 100 + number));
-        assert_eq!(at_once(&mut failures, made_up), 3000);
-        assert!(
-            !failures.permit(1, 7, Duration::ZERO),
-            "any name of this source"
-        );
+        let at_once = (0..100_000)
+            .filter(|name| failures.permit(keys(1, *name), Duration::ZERO))
+            .count();
+        assert_eq!(at_once, 1500);
+        assert_eq!(failures.young.len(), 1501, "of the others nothing is kept");
+        assert!(failures.permit(keys(2, 1), Duration::ZERO));
     }
 
     #[test]
     fn all_together_are_slowed_down_and_the_table_is_bounded() {
         let mut failures = Failures::new(60, Duration::ZERO);
-        let many = (0..100_000).map(|number| (number, 1_000_000 + number));
-        assert_eq!(at_once(&mut failures, many), 30_000);
+        let at_once = (0..100_000)
+            .filter(|source| failures.permit(keys(*source, 1), Duration::ZERO))
+            .count();
+        assert_eq!(at_once, 30_000);
         assert!(failures.young.len() + failures.old.len() <= MAX_BUCKETS);
     }
 

@@ -92,7 +92,6 @@ impl Service {
             request: random::request_id(),
             remote: peer.address(),
         };
-        // It holds its place to the end, also while its answer is held back.
         let mut admitted = self.admission.enter(peer);
         let mut client = 0;
         let deciding = async {
@@ -123,7 +122,7 @@ impl Service {
             Err(_) => false,
         };
         let response = if late {
-            self.admission.hold_back(peer).await;
+            self.admission.hold_back(peer, admitted).await;
             throttled(self.limits.failures_per_minute)
         } else {
             respond(outcome, self.desk.clock.now_seconds())

@@ -88,9 +88,11 @@ impl ConnectionLimits {
             return self;
         }
         let connections = most.saturating_sub(monitor_connections(most)).max(1);
+        // One address keeps the part that it had of all, so that it still can't fill every place.
+        let part = self.per_address.saturating_mul(connections) / self.connections.max(1);
         Self {
             connections,
-            per_address: self.per_address.min(connections),
+            per_address: part.max(1),
             ..self
         }
     }

@@ -45,6 +45,12 @@ impl Peer {
         self.pulse.is_proved() || self.regulars.knows(self.source(), self.now())
     }
 
+    /// How many requests are under way at its source, this one among them.
+    #[must_use]
+    pub fn under_way(&self) -> usize {
+        self.pulse.under_way_at_source()
+    }
+
     /// It got a token.
     pub fn proved(&self) {
         let now = self.now();

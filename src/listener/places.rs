@@ -5,7 +5,7 @@
 //! place is for those who ask, so idle connections can't lock anybody out.
 
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -42,8 +42,16 @@ pub(super) struct Places {
 struct Table {
     seats: Vec<Option<Arc<Pulse>>>,
     empty: Vec<usize>,
-    sources: HashMap<Source, usize>,
+    sources: HashMap<Source, Held>,
     hand: usize,
+}
+
+/// What one source holds.
+#[derive(Default)]
+struct Held {
+    places: usize,
+    /// Its requests under way, on all its connections.
+    requests: Arc<AtomicUsize>,
 }
 
 /// A place that is held. Dropped, it is free again.
@@ -89,8 +97,8 @@ impl Places {
                 Err(_) => self.make_room(),
             }
         };
-        let pulse = Arc::new(Pulse::new(self.clock.monotonic()));
-        let number = self.table.lock().ok()?.sit(source, Arc::clone(&pulse));
+        let now = self.clock.monotonic();
+        let (number, pulse) = self.table.lock().ok()?.sit(source, now);
         self.counters.accepted.fetch_add(1, Ordering::Relaxed);
         self.counters.open.fetch_add(1, Ordering::Relaxed);
         Some(Seat {
@@ -118,19 +126,23 @@ impl Places {
 
     fn held_by(&self, source: Source) -> usize {
         let table = self.table.lock();
-        table.map_or(0, |table| table.sources.get(&source).copied().unwrap_or(0))
+        table.map_or(0, |table| {
+            table.sources.get(&source).map_or(0, |held| held.places)
+        })
     }
 }
 
 impl Table {
-    fn sit(&mut self, source: Source, pulse: Arc<Pulse>) -> usize {
-        *self.sources.entry(source).or_insert(0) += 1;
+    fn sit(&mut self, source: Source, now: Duration) -> (usize, Arc<Pulse>) {
+        let held = self.sources.entry(source).or_default();
+        held.places += 1;
+        let pulse = Arc::new(Pulse::new(now, Arc::clone(&held.requests)));
         let number = self.empty.pop().unwrap_or(self.seats.len());
         match self.seats.get_mut(number) {
-            Some(seat) => *seat = Some(pulse),
-            None => self.seats.push(Some(pulse)),
+            Some(seat) => *seat = Some(Arc::clone(&pulse)),
+            None => self.seats.push(Some(Arc::clone(&pulse))),
         }
-        number
+        (number, pulse)
     }
 
     fn leave(&mut self, number: usize, source: Source) {
@@ -138,9 +150,9 @@ impl Table {
             *seat = None;
             self.empty.push(number);
         }
-        if let Some(count) = self.sources.get_mut(&source) {
-            *count -= 1;
-            if *count == 0 {
+        if let Some(held) = self.sources.get_mut(&source) {
+            held.places -= 1;
+            if held.places == 0 {
                 self.sources.remove(&source);
             }
         }
@@ -206,6 +218,22 @@ mod tests {
         assert!(places.take(source(2)).await.is_some());
         drop(first);
         assert!(places.take(source(1)).await.is_some());
+    }
+
+    #[tokio::test]
+    async fn requests_of_all_connections_of_a_source_are_counted_and_given_back() {
+        let places = places(100, 4);
+        let now = Duration::from_secs(1);
+        let [one, two] = [1, 1].map(source).map(|source| places.take(source));
+        let (one, two) = (one.await.unwrap(), two.await.unwrap());
+        let other = places.take(source(2)).await.unwrap();
+        one.pulse.begin(now, 1);
+        two.pulse.begin(now, 1);
+        let under_way = || [&one, &two, &other].map(|seat| seat.pulse.under_way_at_source());
+        assert_eq!(under_way(), [2, 2, 0]);
+        one.pulse.end(now, true);
+        two.pulse.end(now, false);
+        assert_eq!(under_way(), [0, 0, 0]);
     }
 
     #[tokio::test]

@@ -3,7 +3,8 @@
 //! **Invariant:** the judgement is pure: it takes the moment as an argument. Whoever changes a sign does it
 //! with one atomic store, so that a request costs no lock.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -37,6 +38,8 @@ pub(super) struct Pulse {
     /// When the first bytes of a head came, while no request was under way.
     head: Since,
     busy: AtomicU32,
+    /// Requests under way on all connections of its source.
+    at_source: Arc<AtomicUsize>,
     begun: AtomicU32,
     taken_back: AtomicU32,
     /// What may still be read.
@@ -78,13 +81,14 @@ fn millis(now: Duration) -> u64 {
 }
 
 impl Pulse {
-    /// A connection that was accepted now.
-    pub(super) fn new(now: Duration) -> Self {
+    /// A connection that was accepted now, from a source whose requests under way are counted there.
+    pub(super) fn new(now: Duration, at_source: Arc<AtomicUsize>) -> Self {
         Self {
             born: millis(now),
             last: AtomicU64::new(millis(now)),
             head: AtomicU64::new(0),
             busy: AtomicU32::new(0),
+            at_source,
             begun: AtomicU32::new(0),
             taken_back: AtomicU32::new(0),
             spare: AtomicI64::new(SPARE_BYTES),
@@ -101,6 +105,7 @@ impl Pulse {
         self.last.store(millis(now), Ordering::Relaxed);
         self.begun.fetch_add(1, Ordering::Relaxed);
         self.busy.fetch_add(1, Ordering::Relaxed);
+        self.at_source.fetch_add(1, Ordering::Relaxed);
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
         self.spare.fetch_add(bytes, Ordering::Relaxed);
         self.spare.fetch_min(MOST_BYTES, Ordering::Relaxed);
@@ -113,6 +118,7 @@ impl Pulse {
             self.taken_back.fetch_add(1, Ordering::Relaxed);
         }
         self.busy.fetch_sub(1, Ordering::Relaxed);
+        self.at_source.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Bytes came. Whether more may come.
@@ -145,6 +151,11 @@ impl Pulse {
     /// Whether a token went out on it.
     pub(super) fn is_proved(&self) -> bool {
         self.proved.load(Ordering::Relaxed)
+    }
+
+    /// How many requests are under way on all connections of its source.
+    pub(super) fn under_way_at_source(&self) -> usize {
+        self.at_source.load(Ordering::Relaxed)
     }
 
     /// How many answers were held back on it before this one.

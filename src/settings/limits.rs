@@ -10,6 +10,10 @@ use crate::listener::ConnectionLimits;
 /// Longest life of a connection that may be set: longer, and it never moves to a new host.
 const LONGEST_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// Connections of a gateway over which all clients come, with all streams in use: so many always fit, however
+/// few connections are allowed.
+const GATEWAY: usize = 4;
+
 /// Turns the table into limits. Returns the workers of the runtime and the longest drain with them.
 pub(super) fn convert(
     limits: &file::Limits,
@@ -23,9 +27,13 @@ pub(super) fn convert(
         limits.workers,
         problems.surroundings.processors,
     );
+    let streams = usize::try_from(connections.streams).unwrap_or(usize::MAX);
     let http = HttpLimits {
-        // Each connection can always have one request under way, and those that have more share as many.
-        in_flight: connections.connections.saturating_mul(2),
+        // In each half one request for each connection, or the streams of a gateway's few.
+        in_flight: connections
+            .connections
+            .saturating_mul(2)
+            .max(streams.saturating_mul(2 * GATEWAY)),
         ..http
     };
     (workers, connections.drain_time, connections, http)

@@ -105,3 +105,10 @@ fn limits_that_make_each_other_void_are_refused_together() {
     let problems = refused("[limits]\nmax_age = \"8d\"\nfailures_per_minute = 0");
     assert_eq!(problems.len(), 2, "{problems:#?}");
 }
+
+#[test]
+fn few_connections_have_room_for_all_their_streams() {
+    let text = template() + "[limits]\nconnections = 10\nconnections_per_address = 10\n";
+    assert_eq!(settings(&text).http.in_flight, 1024);
+    assert_eq!(settings(&template()).http.in_flight, 20_000);
+}

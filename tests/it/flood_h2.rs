@@ -7,7 +7,7 @@ use crate::support::frames::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, Frame, GOAWAY, HEADERS, PING, PRIORITY,
     RST_STREAM, Raw, WINDOW_UPDATE, field, fields, frame, request, settings,
 };
-use crate::support::{Grantd, Healthy, eventually_async, long_or, shared};
+use crate::support::{BILLING, Grantd, Healthy, eventually_async, long_or, shared};
 
 const TOKEN: &str = "/oauth2/token";
 const JWKS: &str = "/oauth2/jwks";
@@ -273,4 +273,25 @@ async fn an_http_2_connection_that_asks_for_nothing_is_ended_though_it_pings() {
     ended.await;
     let idle = grantd.metric("grantd_connections_ended_total{limit=\"idle_time\"}");
     assert!(idle >= 1.0, "{idle}");
+}
+
+#[tokio::test]
+async fn checklist_72_one_host_with_many_streams_leaves_room_for_who_comes_for_the_first_time() {
+    let grantd = Grantd::serve().setting("limits.connections = 64").start();
+    let form = field("content-type", "application/x-www-form-urlencoded");
+    let head = [fields("POST", TOKEN), form].concat();
+    let bodies_that_never_come: Vec<u8> = (0..120)
+        .flat_map(|round| frame(HEADERS, END_HEADERS, stream(round), &head))
+        .collect();
+    let mut host = Vec::new();
+    for _ in 0..5 {
+        let mut raw = Raw::connect(&grantd, &[]).await;
+        assert!(raw.write(&bodies_that_never_come).await && raw.is_alive().await);
+        host.push(raw);
+    }
+    // 1,024 may be under way: half of them of peers that are not known, and half of those of one host.
+    let shed = grantd.metric("grantd_requests_shed_total{reason=\"in_flight\"}");
+    assert!(shed >= 600.0 - 256.0, "{shed}");
+    let ask = grantd.ask().of("reader").resource(BILLING);
+    ask.send().await.granted();
 }

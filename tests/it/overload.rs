@@ -229,7 +229,8 @@ async fn checklist_22_refused_requests_at_full_speed_leave_good_clients_their_to
     let name = format!("refused at full speed: {refused} times 401, {throttled} times 429");
     let report = healthy.all_served(&name).await;
     assert!(refused > 0 && throttled > 0, "{answers:?}");
-    // Eight hosts with two buckets each at most: what is answered at once is bounded, whatever they send.
+    // Four hosts with one client's part each, four with a host's: what is answered at once is bounded,
+    // whatever they send.
     assert!(refused < 12_000, "{refused} were answered at once");
     let counted = grantd.metric("grantd_failures_throttled_total");
     assert!(counted >= 1.0, "{counted}");

@@ -334,8 +334,8 @@ The rules, in their order:
 /// `grantd client snippet`
 pub(super) const CLIENT_SNIPPET: &str = "\
 Examples:
-  grantd client snippet nightly --lang python --issuer https://auth.example.com \\
-      --registry registry.d >nightly.py
+  grantd client snippet nightly --lang python --registry registry.d \\
+      --issuer https://auth.example.com >nightly.py
   grantd client snippet nightly --lang curl --config /etc/grantd/grantd.toml
   grantd client snippet nightly --lang go --issuer https://auth.example.com \\
       --resource billing --secret-file /etc/nightly/secret

@@ -283,7 +283,7 @@ async fn an_expired_pair_at_the_start_is_served_loudly_until_a_good_one_comes() 
     assert!(refused.contains("expired"), "{refused}");
     let expiry = place
         .grantd
-        .metric("grantd_certificate_expiry_timestamp_seconds");
+        .metric("grantd_certificate_not_after_timestamp_seconds");
     assert_eq!(expiry, 1_609_459_200.0);
     let good = place.pki.pair();
     good.rename_into(&place.tls);

@@ -124,6 +124,8 @@ impl Watch {
             if let Some(event) = news {
                 watch.record(event);
             }
+            let refusing = memory.refused.is_some();
+            watch.served.refusing.store(refusing, Ordering::Relaxed);
             let problems = watch.problems(&memory);
             watch.health.set_certificate_problems(problems);
             if let Some(answer) = answer {

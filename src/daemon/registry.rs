@@ -118,13 +118,23 @@ impl RegistrySink {
 
     /// Counts on in the store; `None` when the daemon must stop, for the store failed.
     async fn next_generation(&self) -> Option<u64> {
-        let store = Arc::clone(&self.store);
-        match self.tasks.blocking(move || next_generation(&store)).await? {
-            Ok(generation) => Some(generation),
-            Err(failure) => {
-                error!(error = %crate::domain::chain(&failure), "the store failed: stopping");
-                self.health.failed("the store failed");
-                None
+        let stopping = self.tasks.stopping();
+        loop {
+            let store = Arc::clone(&self.store);
+            match self.tasks.blocking(move || next_generation(&store)).await? {
+                Ok(generation) => return Some(generation),
+                Err(full @ StoreError::NoRoom { .. }) => {
+                    warn!(error = %full, "a registry waits for room on the disk");
+                }
+                Err(failure) => {
+                    error!(error = %crate::domain::chain(&failure), "the store failed: stopping");
+                    self.health.failed("the store failed");
+                    return None;
+                }
+            }
+            tokio::select! {
+                () = stopping.cancelled() => return None,
+                () = tokio::time::sleep(RETRY) => {}
             }
         }
     }

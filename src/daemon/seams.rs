@@ -44,7 +44,10 @@ impl ShipMarks for StoredMark {
 
     fn save(&self, mark: ShipMark) -> Result<(), UnsavedMark> {
         self.store.set_ship_mark(&mark.to_bytes()).map_err(|fault| {
-            self.health.failed("the store failed");
+            // The shipper tries again; an older mark only has it read more of the stream at a start.
+            if !matches!(fault, StoreError::NoRoom { .. }) {
+                self.health.failed("the store failed");
+            }
             UnsavedMark::new(fault)
         })
     }

@@ -48,7 +48,7 @@ pub trait Vault: Send {
 }
 
 /// What must survive a restart beside the keys. Each change is durable when its call returns; after
-/// a failure the daemon must stop, for nobody knows what the disk holds.
+/// a failure the daemon must stop, for nobody knows what the disk holds. Want of room is none.
 pub trait RingStore: Send + Sync {
     /// The keys of an algorithm as they were last recorded in the audit journal.
     ///
@@ -59,7 +59,7 @@ pub trait RingStore: Send + Sync {
     /// Replaces them, in one commit.
     ///
     /// # Errors
-    /// [`StateFault`]; the daemon must stop.
+    /// [`StateFault`]; the daemon must stop, unless it is [`StateFault::NoRoom`].
     fn set_recorded(&self, algorithm: Algorithm, keys: &[KeyRecord]) -> Result<(), StateFault>;
 
     /// The high-water mark of time.
@@ -71,14 +71,20 @@ pub trait RingStore: Send + Sync {
     /// Replaces it.
     ///
     /// # Errors
-    /// [`StateFault`]; the daemon must stop.
+    /// [`StateFault`]; the daemon must stop, unless it is [`StateFault::NoRoom`].
     fn set_time_mark(&self, mark: UnixSeconds) -> Result<(), StateFault>;
 }
 
 /// The state could not be read or written. The source says what the store saw.
 #[derive(Debug, thiserror::Error)]
-#[error("the state of the keys can't be kept")]
-pub struct StateFault(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+pub enum StateFault {
+    /// Nobody knows what the disk holds: the daemon must stop.
+    #[error("the state of the keys can't be kept")]
+    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The disk is full: nothing was changed, and it is tried again.
+    #[error("the state of the keys can't be kept yet")]
+    NoRoom(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
 
 /// The journal could not take an event: it is full, failing or stopping. It is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -4,7 +4,7 @@
 //! keep what they began with.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -20,6 +20,8 @@ pub struct ServedCertificate {
     pub loaded: AtomicU64,
     /// Pairs that were refused since the start.
     pub refused: AtomicU64,
+    /// Whether the files hold a pair that is refused now.
+    pub refusing: AtomicBool,
 }
 
 impl ServedCertificate {
@@ -30,6 +32,7 @@ impl ServedCertificate {
             pair: ArcSwap::from_pointee(pair),
             loaded: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            refusing: AtomicBool::new(false),
         })
     }
 

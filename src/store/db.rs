@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use super::key::{Key, SCHEMA};
+use super::room;
 use super::witness::Witness;
 use crate::domain::UnixSeconds;
 
@@ -119,6 +120,15 @@ pub enum StoreError {
         /// Bytes of key and value.
         size: usize,
     },
+    /// The disk is full. Nothing was changed, and it may be tried again.
+    #[error(
+        "the disk has no room for the store {}: make room; it is tried again",
+        folder.display()
+    )]
+    NoRoom {
+        /// Its folder.
+        folder: PathBuf,
+    },
     /// An earlier call failed.
     #[error("the store failed before, and is not used any more")]
     FailedBefore,
@@ -210,7 +220,7 @@ impl Store {
     /// Keeps the high-water mark of time.
     ///
     /// # Errors
-    /// [`StoreError`]: the daemon must stop.
+    /// [`StoreError`]: the daemon must stop, unless it [may be tried again](StoreError::NoRoom).
     pub fn set_time_mark(&self, mark: UnixSeconds) -> Result<(), StoreError> {
         self.put(&Key::TimeMark, &mark.get().to_be_bytes())
     }
@@ -226,7 +236,8 @@ impl Store {
     /// Keeps how far the stream has confirmed the journal.
     ///
     /// # Errors
-    /// [`StoreError`]: the daemon must stop. [`StoreError::TooLarge`] is the caller's error alone.
+    /// [`StoreError`]: the daemon must stop, unless it [may be tried again](StoreError::NoRoom).
+    /// [`StoreError::TooLarge`] is the caller's error alone.
     pub fn set_ship_mark(&self, mark: &[u8]) -> Result<(), StoreError> {
         self.put(&Key::ShipMark, mark)
     }
@@ -242,7 +253,7 @@ impl Store {
     /// Keeps how many registries this state directory has served.
     ///
     /// # Errors
-    /// [`StoreError`]: the daemon must stop.
+    /// [`StoreError`]: the daemon must stop, unless it [may be tried again](StoreError::NoRoom).
     pub fn set_registry_generation(&self, generation: u64) -> Result<(), StoreError> {
         self.put(&Key::RegistryGeneration, &generation.to_be_bytes())
     }
@@ -299,6 +310,10 @@ impl Store {
             }
         }
         let mut held = self.witness.lock().map_err(|_| StoreError::FailedBefore)?;
+        if held.is_some() && !room::is_there(&self.file) {
+            let folder = self.folder.clone();
+            return Err(StoreError::NoRoom { folder });
+        }
         // Taken out for the time of the commit: a failure leaves none, and no further commit.
         let mut witness = held.take().ok_or(StoreError::FailedBefore)?;
         let count = self.number(&Key::Commits)?.unwrap_or(0).saturating_add(1);

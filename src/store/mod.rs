@@ -4,7 +4,8 @@
 //! `key.rs`. The audit journal and the key files lie beside it and depend on nothing in it.
 //!
 //! **Invariant:** a change is on disk when its call returns. After a failure nothing is tried
-//! again: the daemon must stop, for nobody knows what the disk holds.
+//! again: the daemon must stop, for nobody knows what the disk holds. A full disk is found before anything is
+//! written, and is no failure.
 
 mod db;
 mod dir;
@@ -12,6 +13,7 @@ mod dir;
 pub(crate) mod fuzzing;
 mod key;
 mod rings;
+mod room;
 mod witness;
 
 pub use db::{MAX_RECORD, OnCorruption, Store, StoreError};

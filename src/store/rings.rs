@@ -9,7 +9,10 @@ use crate::keys::{record_from_json, record_to_json};
 
 impl From<StoreError> for StateFault {
     fn from(error: StoreError) -> Self {
-        Self(Box::new(error))
+        match error {
+            error @ StoreError::NoRoom { .. } => Self::NoRoom(Box::new(error)),
+            error => Self::Failed(Box::new(error)),
+        }
     }
 }
 

@@ -21,10 +21,11 @@ use crate::support::{
 };
 
 /// Alerts whose faults are made.
-const MADE: [&str; 18] = [
+const MADE: [&str; 19] = [
     "GrantdAcceptFailing",
     "GrantdCertificateExpiresNow",
     "GrantdCertificateExpiring",
+    "GrantdCertificateRefused",
     "GrantdDiskFull",
     "GrantdDown",
     "GrantdExpiringSoon",
@@ -43,11 +44,21 @@ const MADE: [&str; 18] = [
 ];
 
 /// The other alerts, with a series as a daemon shows it and what it grows by in a minute (`+`), or is.
-const TOLD: [(&str, &str, &str); 13] = [
+const TOLD: [(&str, &str, &str); 15] = [
     (
         "GrantdShedding",
-        "grantd_tokens_denied_total{reason=\"overloaded\"}",
+        "grantd_requests_shed_total{reason=\"queue\"}",
         "+60",
+    ),
+    (
+        "GrantdConnectionsRefused",
+        "grantd_connections_ended_total{limit=\"address_limit\"}",
+        "+10",
+    ),
+    (
+        "GrantdFailuresThrottled",
+        "grantd_failures_throttled_total",
+        "+1",
     ),
     (
         "GrantdSigningFailed",
@@ -178,12 +189,15 @@ async fn from_outside(daemon: &Grantd, nats: &mut NatsServer, watch: &Prometheus
     }
 }
 
-/// A journal that fills up to its bound, and a certificate for one more day.
+/// A certificate for one more day whose renewal can't be served, and a journal that fills up to its bound.
 async fn a_small_journal(daemon: &Grantd, watch: &Prometheus) {
     let target = daemon.metrics();
     for alert in ["GrantdCertificateExpiring", "GrantdCertificateExpiresNow"] {
         watch.fires(target, alert).await;
     }
+    let key = KeyPair::generate().unwrap().serialize_pem();
+    fs::write(daemon.ready.state.join("key.pem"), key).unwrap();
+    watch.fires(target, "GrantdCertificateRefused").await;
     let load = Load::start(daemon, 8);
     load.until_refused(20).await;
     for alert in [
@@ -224,6 +238,12 @@ async fn a_full_disk(daemon: &Grantd, disk: &Tmpfs, watch: &Prometheus) {
     let refused = grantd(&rotate);
     assert_eq!(refused.status.code(), Some(1), "{refused:?}");
     watch.fires(daemon.metrics(), "GrantdKeysUnwritable").await;
+    // It is there to be asked all the same, and goes on when there is room.
+    disk.resize("128m");
+    eventually_async("it is ready again", SOON, async || {
+        (daemon.readyz()["ready"] == true).then_some(())
+    })
+    .await;
 }
 
 /// No descriptors any more, and then no daemon.

@@ -322,12 +322,17 @@ async fn checklist_74_the_stream_holds_no_secret_either() {
 const HOSTILE: &str =
     "x\r\n2026-01-01T00:00:00Z ERROR forged\u{1b}[2J\u{1b}]0;owned\u{7}\u{202e}txet\u{2066}\u{0}";
 
-#[tokio::test(flavor = "multi_thread")]
-async fn checklist_73_hostile_words_are_spelled_out_and_cut() {
-    let deployment = Deployment::new();
-    deployment.set("format = \"json\"", "format = \"text\"");
-    deployment.set("# filter = \"info\"", "filter = \"trace\"");
-    let daemon = deployment.serve();
+/// Gives the registry a hostile name, and leaves a link by its old one.
+fn rename_the_registry(deployment: &Deployment) -> PathBuf {
+    let folder = deployment.path("registry\n2026-01-01T00:00:00Z ERROR forged\u{202e}.d");
+    fs::rename(deployment.path("registry.d"), &folder).unwrap();
+    std::os::unix::fs::symlink(&folder, deployment.path("registry.d")).unwrap();
+    deployment.set("\"registry.d\"", &serde_json::to_string(&folder).unwrap());
+    folder
+}
+
+/// Hostile and long words, in every field that is recorded or logged.
+async fn say_hostile_words(daemon: &Grantd) {
     let ask = || daemon.ask().of("reader").resource(BILLING);
     for hostile in [HOSTILE, "\u{202e}\u{2066}name", "line one\nline two"] {
         for ask in [
@@ -350,16 +355,39 @@ async fn checklist_73_hostile_words_are_spelled_out_and_cut() {
     let long = "y".repeat(60_000);
     daemon.ask().with_secret(&long, "x").send().await;
     daemon.ask().of("reader").resource(&long).send().await;
-    // 1 MB is over the limit of a body: refused, and not kept.
+    // 1 MB is over the limit of a body: refused unread. The answer is there though the rest can't be sent.
     let huge = "z".repeat(1 << 20);
-    let answer = daemon.ask().with_secret(&huge, "x").send().await;
-    assert_eq!(answer.status, 413);
+    let path = url::Url::parse(&daemon.ready.token_endpoint).unwrap();
+    let request = format!(
+        "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+         Content-Length: {}\r\n\r\nclient_id={huge}",
+        path.path(),
+        daemon.https().authority(),
+        "client_id=".len() + huge.len(),
+    );
+    let answer = daemon.https().raw(request.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer:.200}");
+}
+
+/// What clients and the registry's files say is spelled out where it is judged already; a path is not, so its
+/// line shows that the log itself spells out: without that, this test fails by it.
+#[tokio::test(flavor = "multi_thread")]
+async fn checklist_73_hostile_words_are_spelled_out_and_cut() {
+    let deployment = Deployment::new();
+    deployment.set("format = \"json\"", "format = \"text\"");
+    deployment.set("# filter = \"info\"", "filter = \"trace\"");
+    let folder = rename_the_registry(&deployment);
+    let daemon = deployment.serve();
+    say_hostile_words(&daemon).await;
     let bad = format!("[client.{HOSTILE:?}]\nname = \"\u{202e}\"\n");
     fs::write(deployment.path("registry.d/bad\u{202e}\n.toml"), bad).unwrap();
     eventually("the registry is refused", SOON, || {
         daemon.log().contains("registry refused").then_some(())
     });
-
+    fs::rename(&folder, deployment.path("gone")).unwrap();
+    eventually("its folder is missed", SOON, || {
+        daemon.log().contains("does not exist").then_some(())
+    });
     let log = daemon.log();
     for line in log.lines() {
         assert!(line.len() < 64 * 1024, "a line of {} bytes", line.len());

@@ -5,12 +5,13 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use grantd::store::{OnCorruption, Store, StoreError};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::{
     BILLING, Grantd, Load, Received, Registry, Tmpfs, assert_recorded, assert_whole_journal,
-    events, eventually_async, issued, jwks, verify_all,
+    events, eventually, eventually_async, issued, jwks, verify_all,
 };
 
 /// Longest until a change of the disk is noticed and acted on.
@@ -113,6 +114,63 @@ async fn fault_5_a_disk_without_a_byte_left_loses_nothing() {
     let received = load.end().await;
     assert_unavailable(&received);
     assert_nothing_lost(&mut grantd, &received.tokens).await;
+}
+
+/// What is kept in place finds no room either, for as long as the disk is full: that ends nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_5_a_change_waits_for_room_on_a_full_disk() {
+    let disk = Tmpfs::new("64m");
+    let mut grantd = Grantd::dev().state(&disk.folder("state")).start();
+    grantd
+        .ask()
+        .of("reader")
+        .resource(BILLING)
+        .send()
+        .await
+        .granted();
+    disk.fill(0);
+    not_ready(&grantd, "the disk is full").await;
+    let generation = grantd.readyz()["generation"].clone();
+    Registry::empty()
+        .file("latecomer.toml", LATECOMER)
+        .write(&grantd.registry());
+    eventually_async("the change waits", NOTICED, async || {
+        grantd
+            .log()
+            .contains("a registry waits for room on the disk")
+            .then_some(())
+    })
+    .await;
+    assert_eq!(grantd.readyz()["generation"], generation);
+    disk.resize("128m");
+    eventually_async("the change is served", NOTICED, async || {
+        (grantd.readyz()["generation"] != generation).then_some(())
+    })
+    .await;
+    ready_again(&grantd).await;
+    assert_eq!(grantd.stop().code(), Some(0));
+}
+
+/// A commit that a full disk can't take is refused before it is begun, so the store can be used afterwards.
+#[test]
+fn fault_5_the_store_outlives_a_full_disk() {
+    let disk = Tmpfs::new("16m");
+    let open = || Store::open(&disk.folder("db"), OnCorruption::Refuse);
+    let store = open().unwrap();
+    store.set_registry_generation(1).unwrap();
+    disk.fill(0);
+    // More than fits into what the file has already.
+    for _ in 0..100 {
+        let full = store.set_ship_mark(&[7; 900]);
+        assert!(matches!(full, Err(StoreError::NoRoom { .. })), "{full:?}");
+    }
+    disk.resize("32m");
+    store.set_registry_generation(2).unwrap();
+    drop(store);
+    // sled gives its lock back a moment later.
+    let store = eventually("it opens again", NOTICED, || open().ok());
+    assert_eq!(store.registry_generation().unwrap(), 2);
+    assert_eq!(store.ship_mark().unwrap(), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]

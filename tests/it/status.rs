@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::support::{
-    BILLING, Deployment, Grantd, Load, NatsServer, Registry, eventually, failed, grantd, said,
+    BILLING, Deployment, Grantd, Load, NatsServer, Pki, Registry, eventually, failed, grantd, said,
 };
 
 /// Longest until a change is seen.
@@ -93,7 +93,7 @@ async fn it_says_what_is_served_since_when_and_what_comes_next() {
     assert_eq!(report["keys"].as_array().unwrap().len(), 2);
     let until = report["certificate_not_after"].as_str().unwrap();
     assert!(
-        text.contains(&format!("certificate  valid until {until}")),
+        text.contains(&format!("certificate  valid until {until}, for ")),
         "{text}"
     );
     for part in [
@@ -160,6 +160,40 @@ async fn what_is_wrong_comes_first() {
     assert!(first.contains("bad.toml:"), "{text}");
     assert!(first.contains("no NATS server is connected"), "{text}");
     assert!(details.contains("stream       not connected, "), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_is_refused_is_named_with_the_end_of_the_one_that_is_served() {
+    let deployment = Deployment::new();
+    let daemon = deployment.serve();
+    let before = report(&daemon, &[]);
+    assert_eq!(before["certificate_problems"], serde_json::json!([]));
+    assert!(before["certificate_seconds"].as_u64().unwrap() > 86_400);
+    let other = Pki::new().pair();
+    fs::write(deployment.path("tls/key.pem"), other.key).unwrap();
+    let after = eventually("the pair is refused", SOON, || {
+        let report = report(&daemon, &[]);
+        let problems = report["certificate_problems"].as_array().unwrap();
+        (!problems.is_empty()).then_some(report.clone())
+    });
+    let why = after["certificate_problems"][0].as_str().unwrap();
+    assert!(why.contains("does not match"), "{why}");
+    assert_eq!(
+        after["certificate_not_after"],
+        before["certificate_not_after"]
+    );
+    let text = said(&status(&daemon.ready.state, &[]));
+    let until = after["certificate_not_after"].as_str().unwrap();
+    assert!(
+        text.starts_with("ready, degraded\n  the new certificate is refused"),
+        "{text}"
+    );
+    assert!(
+        text.contains(&format!("certificate  valid until {until}, for ")),
+        "{text}"
+    );
+    assert!(text.contains(&format!("\n{:13}{why}\n", "")), "{text}");
+    assert_eq!(daemon.metric("grantd_certificate_refused"), 1.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -44,6 +44,10 @@ pub struct StatusReport {
     pub stream: Option<StreamReport>,
     /// Until when the TLS certificate that is served is valid.
     pub certificate_not_after: String,
+    /// For how many seconds it still is; 0 when it is not any more.
+    pub certificate_seconds: u64,
+    /// What is wrong with the certificate's files, or with its time.
+    pub certificate_problems: Vec<String>,
     /// What expires.
     pub expiring: ExpiringReport,
 }
@@ -184,6 +188,8 @@ impl StatusReport {
             journal: JournalReport::of(seen),
             stream: seen.ship.as_ref().map(StreamReport::of),
             certificate_not_after: seen.certificate_not_after.to_rfc3339(),
+            certificate_seconds: seen.certificate_not_after.since(seen.now).seconds(),
+            certificate_problems: seen.certificate_problems.clone(),
             expiring: ExpiringReport {
                 window_seconds: window.seconds(),
                 total: expiring.len(),

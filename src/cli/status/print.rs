@@ -31,8 +31,7 @@ pub(super) fn text(report: &StatusReport, colour: bool, io: &mut Io<'_>) -> std:
         ),
     );
     registry(report.registry.as_ref(), &mut page);
-    let until = &report.certificate_not_after;
-    page.line("certificate", &format!("valid until {until}"));
+    certificate(report, &mut page);
     clock(report, &mut page);
     journal(&report.journal, &mut page);
     match &report.stream {
@@ -93,6 +92,19 @@ fn registry(report: Option<&RegistryReport>, page: &mut Page) {
     page.more(&format!("digest {}", report.digest));
     if let Some(commit) = &report.commit {
         page.more(&format!("commit {commit}"));
+    }
+}
+
+fn certificate(report: &StatusReport, page: &mut Page) {
+    let (until, left) = (&report.certificate_not_after, report.certificate_seconds);
+    let words = if left == 0 {
+        format!("not valid since {until}")
+    } else {
+        format!("valid until {until}, for {}", span(left))
+    };
+    page.line("certificate", &words);
+    for problem in &report.certificate_problems {
+        page.more(problem);
     }
 }
 

@@ -44,7 +44,7 @@ impl KeysError {
     /// Whether nothing may be tried again after it.
     #[must_use]
     pub const fn ends_the_daemon(&self) -> bool {
-        matches!(self, Self::State(_))
+        matches!(self, Self::State(StateFault::Failed(_)))
     }
 }
 

@@ -339,7 +339,8 @@ impl Keeper {
     /// Writes what is on record to the store, and says what requests are to see, if that is new.
     ///
     /// # Errors
-    /// [`KeysError::State`]: the daemon must stop.
+    /// [`KeysError::State`]: the daemon must stop, unless the disk is full. Then what is told stays told, and
+    /// the next call goes on from there.
     pub fn settle(&mut self) -> Result<Option<Arc<Rings>>, KeysError> {
         for ring in &self.rings {
             let algorithm = ring.algorithm();

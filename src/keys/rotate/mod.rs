@@ -6,7 +6,7 @@
 //! does not know yet is what has not been recorded yet.
 //!
 //! **Invariant:** what is shown is on disk and on record. A failure of the store ends the task, and
-//! with it the daemon; a failure to write a key file or to record an event is tried again.
+//! with it the daemon; a full disk, and a failure to write a key file or to record an event, is tried again.
 
 mod command;
 mod fault;
@@ -98,8 +98,14 @@ where
             drop(answer.send(outcome));
         }
     }
-    let mark = keeper.and_then(|mut keeper| keeper.keep_mark().err());
-    mark.map_or(Ok(()), Err)
+    match keeper.map_or(Ok(()), |mut keeper| keeper.keep_mark()) {
+        // The mark on disk is older then, and the next start believes the clock all the same.
+        Err(fault) if !fault.ends_the_daemon() => {
+            warn!(error = %chain(&fault), "the mark of time is not kept");
+            Ok(())
+        }
+        kept => kept,
+    }
 }
 
 /// What a round leaves: nothing once the runtime is going down.
@@ -160,9 +166,17 @@ where
     let Some((mut keeper, kept)) = kept.await else {
         return Ok(Round::default());
     };
-    if let Some(rings) = kept? {
-        (connections.publish)(rings);
-        keeper.shown();
+    match kept {
+        Ok(Some(rings)) => {
+            (connections.publish)(rings);
+            keeper.shown();
+        }
+        Ok(None) => {}
+        Err(fault) if fault.ends_the_daemon() => return Err(fault),
+        Err(fault) => {
+            warn!(error = %chain(&fault), "the keys' state is not kept yet: trying again");
+            return Ok(Round::of(keeper, Some(Err(command_failed(&fault)))));
+        }
     }
     Ok(Round::of(keeper, outcome))
 }

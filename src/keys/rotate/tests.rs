@@ -39,7 +39,7 @@ impl Power {
     }
 
     fn fault() -> StateFault {
-        StateFault("the power is off".into())
+        StateFault::Failed("the power is off".into())
     }
 }
 

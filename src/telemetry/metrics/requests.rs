@@ -1,6 +1,7 @@
 //! Metrics of requests, connections and the process. Touches: memory.
 
 use std::fmt;
+use std::sync::atomic::Ordering;
 
 use super::super::observations::{BUCKETS_MICROS, Observations};
 use super::super::process::Process;
@@ -106,5 +107,10 @@ pub(super) fn of_certificate(served: &ServedCertificate, page: &mut Page<'_>) ->
         "grantd_certificate_refusals",
         "TLS certificates refused, the one before served on",
         read(&served.refused),
+    )?;
+    page.gauge(
+        "grantd_certificate_refused",
+        "Whether the certificate's files hold a pair that is refused",
+        f64::from(u8::from(served.refusing.load(Ordering::Relaxed))),
     )
 }

@@ -178,8 +178,11 @@ impl Watch {
                 Some(loaded(&facts, &served))
             }
             Err(fault) => {
-                if let TlsError::NotYetValid { from, .. } = &fault {
-                    memory.again = Some(*from);
+                match &fault {
+                    TlsError::NotYetValid { from, .. } => memory.again = Some(*from),
+                    // Heals without a change of the files: by descriptors, by permissions, by the clock.
+                    fault if fault.may_pass() => memory.judged = None,
+                    _ => {}
                 }
                 let words = chain(&fault);
                 if memory.refused.as_ref() == Some(&words) {

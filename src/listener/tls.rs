@@ -112,6 +112,20 @@ pub enum TlsError {
 }
 
 impl TlsError {
+    /// Whether it may pass although the files stay as they are.
+    #[must_use]
+    pub const fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Certificate { .. }
+                | Self::File {
+                    source: SecretFileFault::Read { .. },
+                    ..
+                }
+                | Self::Expired { .. }
+        )
+    }
+
     /// What is wrong, in one word for events.
     #[must_use]
     pub const fn reason(&self) -> &'static str {
@@ -282,4 +296,32 @@ fn is_for(key: &CertifiedKey, host: &str) -> bool {
     };
     ParsedCertificate::try_from(leaf)
         .is_ok_and(|certificate| verify_server_name(&certificate, &name).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_heals_by_itself_is_looked_at_again_and_the_rest_is_not() {
+        let path = PathBuf::from("tls.pem");
+        let missing = Pair::read(&CertificateFiles {
+            certificate: path.join("missing"),
+            key: path.clone(),
+        });
+        assert!(missing.is_err_and(|fault| fault.may_pass()));
+        let until = UnixSeconds::new(1);
+        let expired = TlsError::Expired {
+            path: path.clone(),
+            until,
+        };
+        assert!(expired.may_pass());
+        assert!(!TlsError::NoCertificate(path.clone()).may_pass());
+        let open = SecretFileFault::Open { path, mode: 0o644 };
+        let open = TlsError::File {
+            what: "private key",
+            source: open,
+        };
+        assert!(!open.may_pass());
+    }
 }

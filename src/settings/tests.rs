@@ -108,7 +108,8 @@ fn limits_that_make_each_other_void_are_refused_together() {
 
 #[test]
 fn few_connections_have_room_for_all_their_streams() {
-    let text = template() + "[limits]\nconnections = 10\nconnections_per_address = 10\n";
+    let few = "[limits]\nconnections = 10\nconnections_per_address = 10\n";
+    let text = template().replace("[limits]\n", few);
     assert_eq!(settings(&text).http.in_flight, 1024);
     assert_eq!(settings(&template()).http.in_flight, 20_000);
 }

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use super::{Grantd, Protocol};
+use super::{Grantd, Https, Protocol};
 
 pub const DATA: u8 = 0;
 pub const HEADERS: u8 = 1;
@@ -85,7 +85,12 @@ pub struct Raw {
 impl Raw {
     /// Connects, and begins with these settings.
     pub async fn connect(grantd: &Grantd, values: &[(u16, u32)]) -> Self {
-        let stream = grantd.https().connect(Protocol::Http2).await;
+        Self::connect_to(grantd.https(), values).await
+    }
+
+    /// The same from where this client is.
+    pub async fn connect_to(https: &Https, values: &[(u16, u32)]) -> Self {
+        let stream = https.connect(Protocol::Http2).await;
         let mut raw = Self { stream };
         let preface = [
             b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(),

@@ -11,7 +11,7 @@ pub(super) enum DiscoveryFault {
     #[error(transparent)]
     Https(#[from] HttpsFault),
     /// The server can't answer now.
-    #[error("{} answers {}: it is starting, stopping or has too much to do", reply.url, reply.status)]
+    #[error("{} answers {}: it is starting, stopping, not ready or has too much to do", reply.url, reply.status)]
     Busy {
         /// What it answered.
         reply: Box<Reply>,

@@ -176,6 +176,11 @@ impl Client {
         })
     }
 
+    /// Whether a CA file can be used, for a command that may not need it today.
+    pub(super) fn check(ca_file: Option<&Path>) -> Result<(), HttpsFault> {
+        ca_file.map_or(Ok(()), |path| from_file(path).map(drop))
+    }
+
     /// Fetches a document.
     pub(super) fn fetch(&self, url: &str, deadline: Deadline) -> Result<Reply, HttpsFault> {
         let request = self.agent.get(url).config();
@@ -281,15 +286,24 @@ impl Client {
             Wrong::NotValidYet | Wrong::NotValidYetContext { .. } => {
                 ("it is not valid yet", "is this machine's clock right?")
             }
-            other => {
-                let reason = other.to_string();
-                let advice = "the operator must replace it";
-                return HttpsFault::NotTrusted {
-                    url,
-                    reason,
-                    advice,
-                };
-            }
+            Wrong::Revoked => ("it was revoked", "the operator must replace it"),
+            Wrong::InvalidPurpose | Wrong::InvalidPurposeContext { .. } => (
+                "it is not for servers",
+                "issue one with extendedKeyUsage=serverAuth",
+            ),
+            // The library has no variant of its own for it.
+            Wrong::Other(inner) if inner.to_string().contains("CaUsedAsEndEntity") => (
+                "it is a CA's own certificate, not a server's",
+                "issue one with basicConstraints=CA:FALSE",
+            ),
+            Wrong::BadEncoding => (
+                "it cannot be read as a certificate",
+                "the operator must replace it",
+            ),
+            _ => (
+                "its form, its chain or its signature is not as RFC 5280 asks",
+                "the operator must replace it",
+            ),
         };
         HttpsFault::NotTrusted {
             url,

@@ -144,6 +144,12 @@ pub(super) enum KeysCommandError {
         /// The key folder.
         keys: PathBuf,
     },
+    /// No state directory: one that is mistyped is not made.
+    #[error(
+        "{} is not the state directory of a deployment: it has no journal; is it mistyped? `grantd init` makes one",
+        .0.display()
+    )]
+    NoState(PathBuf),
     /// The settings.
     #[error(transparent)]
     Settings(#[from] SettingsError),
@@ -295,6 +301,10 @@ pub(super) fn rotate_stopped(
     place: &Place,
     command: &Command,
 ) -> Result<Outcome, KeysCommandError> {
+    // `StateDir::open` makes what is missing, which is for init, serve and dev alone.
+    if !StateDir::is_there(&place.state) {
+        return Err(KeysCommandError::NoState(place.state.clone()));
+    }
     let (mut keeper, _locked) = place.keeper(OnMissing::Refuse)?;
     let longest = place.settings.longest_token;
     match keeper.advance(reading(), longest, Some(command))? {

@@ -98,7 +98,7 @@ pub enum OAuthError {
     /// `invalid_target`
     InvalidTarget,
     /// `temporarily_unavailable`: not among RFC 6749 section 5.2's, but of its section 4.1.2.1, which
-    /// names just this case; always with status 503.
+    /// names just this case; with status 503, or 429 for too many failures.
     TemporarilyUnavailable,
 }
 
@@ -134,6 +134,14 @@ const INVALID_CLIENT: Answer = Answer {
     status: 401,
     error: OAuthError::InvalidClient,
     description: "client authentication failed",
+};
+
+/// The answer to a failure beyond what is answered at once (RFC 6585 section 4): the server is well, and
+/// what it is told is wrong. It is the same whoever the name belongs to.
+pub const TOO_MANY_FAILURES: Answer = Answer {
+    status: 429,
+    error: OAuthError::TemporarilyUnavailable,
+    description: "too many failed attempts: correct the credentials, then try again later",
 };
 
 /// One answer for an unknown resource and for one that the client may not use.
@@ -334,12 +342,10 @@ mod tests {
 
     #[test]
     fn descriptions_keep_to_the_characters_of_rfc_6749_section_5_2() {
-        for denial in Denial::ALL {
-            let allowed = |byte: u8| matches!(byte, 0x20 | 0x21 | 0x23..=0x5B | 0x5D..=0x7E);
-            assert!(
-                denial.answer().description.bytes().all(allowed),
-                "{denial:?}"
-            );
+        let allowed = |byte: u8| matches!(byte, 0x20 | 0x21 | 0x23..=0x5B | 0x5D..=0x7E);
+        let answers = Denial::ALL.into_iter().map(Denial::answer);
+        for answer in answers.chain([TOO_MANY_FAILURES]) {
+            assert!(answer.description.bytes().all(allowed), "{answer:?}");
         }
     }
 

@@ -20,7 +20,7 @@ mod visible;
 pub use algorithm::{Algorithm, UnknownAlgorithm};
 pub use auth_method::AuthMethod;
 pub use chain::chain;
-pub use denial::{Answer, Denial, OAuthError};
+pub use denial::{Answer, Denial, OAuthError, TOO_MANY_FAILURES};
 pub use digest::{Digest, InvalidDigest};
 pub use ids::{
     ClientId, CommitId, CredentialId, InstanceName, InvalidName, KeyId, MAX_NAME, Owner, RequestId,

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::domain::{Denial, Lifetime};
+use crate::domain::{Answer, Denial, Lifetime};
 
 /// An answer: status, headers by name, body.
 #[derive(Debug)]
@@ -50,7 +50,12 @@ pub(super) fn token(compact: &str, lifetime: Lifetime, scope: &str) -> Response 
 /// A refusal (RFC 6749 section 5.2).
 #[must_use]
 pub(super) fn refusal(denial: Denial) -> Response {
-    let answer = denial.answer();
+    answer(denial.answer())
+}
+
+/// A refusal in these words.
+#[must_use]
+pub(super) fn answer(answer: Answer) -> Response {
     let mut response = json(
         answer.status,
         &ErrorBody {

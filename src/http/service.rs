@@ -18,7 +18,7 @@ use super::metadata::{self, Paths};
 use super::response::{self, Response};
 use super::token_request::{self, Head, TokenRequest};
 use crate::audit::{Outcome, Unrecorded};
-use crate::domain::{Algorithm, Denial, RequestId, UnixSeconds};
+use crate::domain::{Algorithm, Denial, RequestId, TOO_MANY_FAILURES, UnixSeconds};
 use crate::evidence::LocalSources;
 use crate::issue::{self, Arrival, Desk};
 use crate::listener::{Answering, Peer};
@@ -233,9 +233,7 @@ fn has_one_host(request: &Request<Incoming>) -> bool {
 /// The answer to a failure beyond what is answered at once (RFC 6585 section 4). The event has its true
 /// reason. It does not say when the next one will be answered: one that proves itself always is.
 fn throttled(per_minute: u32) -> Response {
-    let mut response = response::refusal(Denial::Overloaded);
-    response.status = 429;
-    response.headers.retain(|(name, _)| *name != "retry-after");
+    let mut response = response::answer(TOO_MANY_FAILURES);
     let seconds = 60_u32.div_ceil(per_minute.max(1));
     response.headers.push(("retry-after", seconds.to_string()));
     response

@@ -123,6 +123,12 @@ impl StateDir {
         state.join("admin.sock")
     }
 
+    /// Whether this is a state directory already, by its journal's folder.
+    #[must_use]
+    pub fn is_there(path: &Path) -> bool {
+        path.join("journal").is_dir()
+    }
+
     /// Whether the journal holds anything: whether this directory has ever served.
     #[must_use]
     pub fn has_served(&self) -> bool {

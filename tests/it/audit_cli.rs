@@ -241,3 +241,40 @@ fn a_wrong_folder_is_said() {
     let output = audit(&[&["tail"], &url[..]].concat());
     assert_eq!(output.status.code(), Some(2));
 }
+
+#[test]
+fn a_mistyped_state_directory_is_said_and_never_made() {
+    let folder = TempDir::new().unwrap();
+    let run = |place: &Path, command: &[&str]| {
+        let mut grantd = Command::new(env!("CARGO_BIN_EXE_grantd"));
+        grantd.args(command).arg("--state").arg(place);
+        grantd.output().unwrap()
+    };
+    let words = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
+    let there = folder.path().join("other");
+    std::fs::create_dir(&there).unwrap();
+    for place in [folder.path().join("typo"), there.clone()] {
+        for command in [
+            &["keys", "rotate"][..],
+            &["keys", "accept-clock"],
+            &["audit", "tail"],
+            &["audit", "verify"],
+            &["audit", "export"],
+        ] {
+            let output = run(&place, command);
+            let said = words(&output);
+            assert_eq!(output.status.code(), Some(1), "{command:?}: {said}");
+            assert!(said.contains("state directory"), "{command:?}: {said}");
+        }
+    }
+    assert!(!folder.path().join("typo").exists());
+    assert_eq!(std::fs::read_dir(&there).unwrap().count(), 0);
+
+    // A deployment that has not served yet.
+    std::fs::create_dir(there.join("journal")).unwrap();
+    for command in [&["audit", "tail"], &["audit", "verify"]] {
+        let output = run(&there, command);
+        assert_eq!(output.status.code(), Some(0), "{}", words(&output));
+        assert!(words(&output).contains("there are no events in"));
+    }
+}

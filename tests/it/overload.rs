@@ -356,7 +356,11 @@ async fn checklist_21_slowing_down_does_not_tell_which_names_there_are() {
             let answer = ask.resource(BILLING).send().await;
             match answer.status {
                 401 => at_once += 1,
-                _ => break answer.status,
+                _ => {
+                    let said = answer.text("error_description");
+                    assert!(said.starts_with("too many failed attempts"), "{said}");
+                    break answer.status;
+                }
             }
         };
         told.push((at_once, late));

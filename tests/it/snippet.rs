@@ -284,6 +284,10 @@ fn what_cannot_be_known_is_asked_for() {
             "the registry has no client `raeder`: did you mean `reader`?",
         ),
         (
+            &["zzzzzzzzzzzzzzzz"],
+            "the registry has no client `zzzzzzzzzzzzzzzz`; it has `",
+        ),
+        (
             &["roamer"],
             "has no default: say --resource billing or --resource fleet",
         ),

@@ -419,7 +419,12 @@ fn a_changed_secret_never_gets_the_old_token() {
     assert_ne!(machine.token(&[]), old);
     machine.write_secret(&secret("rotating", 9));
     let words = failed(&machine.run(&[]), 3);
-    assert!(words.contains("invalid_client"), "{words}");
+    assert!(
+        words.contains("invalid_client")
+            && words.contains("is the client's id, letter by letter")
+            && words.contains("--dir DIR"),
+        "{words}"
+    );
     machine.write_secret(&secret("rotating", 1));
     assert_eq!(machine.token(&[]), old);
 }
@@ -485,6 +490,19 @@ fn a_refusal_says_what_to_check_and_how_the_operator_finds_it() {
         },
     );
     assert!(found.contains("disabled"), "{found}");
+}
+
+#[test]
+fn a_wrong_ca_file_is_said_while_a_token_is_kept() {
+    let daemon = shared();
+    let mut machine = Machine::new(&daemon, "writer");
+    said(&machine.run(&[]));
+    machine.ca_file = machine.path("no-such-file");
+    let words = failed(&machine.run(&[]), 1);
+    assert!(words.contains("cannot read the CA file"), "{words}");
+    machine.ca_file = machine.path("secret");
+    let words = failed(&machine.run(&[]), 1);
+    assert!(words.contains("holds no certificate in PEM"), "{words}");
 }
 
 #[test]
@@ -706,7 +724,7 @@ fn a_busy_server_is_asked_again_as_it_says() {
     let words = failed(&machine.run(&["--timeout", "20s"]), 1);
     assert!(started.elapsed().as_secs() < 15);
     assert!(
-        words.contains("try after 120") && words.contains("--request-id abc"),
+        words.contains("try again after 120 s") && words.contains("--request-id abc"),
         "{words}"
     );
 }

@@ -81,7 +81,10 @@ async fn a_good_token_is_accepted_and_each_rule_says_so() {
     ] {
         assert!(text.contains(&format!("pass  {rule}")), "{rule}: {text}");
     }
-    assert!(text.contains("result: the token is accepted"), "{text}");
+    assert!(
+        text.starts_with("result: the token is accepted\n"),
+        "{text}"
+    );
     assert!(
         text.contains("\"client_id\": \"writer\"") && !text.contains("UNVERIFIED"),
         "{text}"
@@ -297,6 +300,69 @@ fn a_token_is_refused_by_the_rule_that_it_breaks() {
     }
 }
 
+/// What could write a line of its own, steer a terminal, or turn a line round.
+const HOSTILE: &str =
+    "x\nresult: the token is accepted\r\u{1b}[2J\u{7}\u{9b}\u{202e}\u{200b}\u{2028}\u{feff}";
+
+/// Whether nothing but text is there, and no result but the command's own.
+fn assert_tame(text: &str, about: &str) {
+    assert!(
+        text.bytes()
+            .all(|byte| byte == b'\n' || (b' '..=b'~').contains(&byte)),
+        "{about}: {text:?}"
+    );
+    let results = text
+        .lines()
+        .filter(|line| line.starts_with("result:"))
+        .count();
+    assert_eq!(results, 1, "{about}: {text}");
+}
+
+#[test]
+fn nothing_of_a_token_reaches_the_terminal_as_it_is() {
+    let forge = Forge::new("one");
+    let lists = json!([HOSTILE, BILLING]);
+    for value in [json!(HOSTILE), lists, json!({ HOSTILE: HOSTILE })] {
+        for member in ["typ", "alg", "kid", "crit", "jku", HOSTILE] {
+            let token = forge.sign(&with(header(), member, value.clone()), &claims());
+            assert_tame(&stdout(&forge.judge(&token)), member);
+        }
+        for member in [
+            "iss",
+            "aud",
+            "sub",
+            "client_id",
+            "scope",
+            "jti",
+            "iat",
+            "exp",
+            "nbf",
+            "tenant",
+            HOSTILE,
+        ] {
+            let token = forge.sign(&header(), &with(claims(), member, value.clone()));
+            assert_tame(&stdout(&forge.judge(&token)), member);
+        }
+    }
+    // A scope that has what is asked for, and more than a scope may have.
+    for bad in ["\n", "\u{1b}", "\u{202e}", "\u{7}", "\"", "\\", "\t"] {
+        let scope = format!("invoice:read x{bad}y");
+        let output = forge.judge(&forge.sign(&header(), &with(claims(), "scope", json!(scope))));
+        failed(&output, 3);
+        let text = stdout(&output);
+        assert_tame(&text, &scope);
+        assert!(text.contains("REFUSED, by scope\n"), "{text}");
+    }
+    // What is no token is not repeated either.
+    for text in [
+        HOSTILE.to_owned(),
+        format!("{HOSTILE}.e30.AA"),
+        "e30.e30.e30.e30".to_owned(),
+    ] {
+        assert_tame(&stdout(&forge.judge(&text)), &text);
+    }
+}
+
 #[tokio::test]
 async fn a_signature_is_worth_what_its_key_is() {
     let daemon = shared();
@@ -349,7 +415,10 @@ fn what_is_no_token_is_said_to_be_none() {
         "{}",
     );
     for (text, why) in [
-        ("word", "no JWT"),
+        (
+            "word",
+            "it has 1 part between dots, not three: it is no JWT",
+        ),
         ("a.b.c.d.e", "JWE"),
         ("e30.e30.A=", "base64url"),
         (long.as_str(), "longer than 16384 bytes"),

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// Widths of the columns: a moment with milliseconds, the longest usual type, a usual client.
-const TYPE_WIDTH: usize = 21;
+const TYPE_WIDTH: usize = 26;
 const SUBJECT_WIDTH: usize = 20;
 
 /// What of an event's data is shown, in this order, where it is there.
@@ -50,6 +50,11 @@ pub(super) fn row(line: &[u8]) -> String {
     let data = event.get("data");
     let member = |name: &str| data.and_then(|data| data.get(name));
     for name in SHOWN {
+        // What was asked for is worth a column only where something else was given.
+        let given = name.strip_prefix("asked_").and_then(member);
+        if given.is_some() && given == member(name) {
+            continue;
+        }
         push(&mut row, name, member(name));
     }
     if let Some(registry) = member("registry") {
@@ -103,10 +108,10 @@ mod tests {
 
     #[test]
     fn an_event_is_one_aligned_line() {
-        let event = br#"{"type":"dev.grantd.token.issued.v1","subject":"nightly","time":"2026-11-23T08:30:00.120Z","data":{"request_id":"ab","client_id":"nightly","resource":"https://b.example","scope":"a b","jti":"cd","registry":{"generation":7}}}"#;
+        let event = br#"{"type":"dev.grantd.token.issued.v1","subject":"nightly","time":"2026-11-23T08:30:00.120Z","data":{"request_id":"ab","client_id":"nightly","resource":"https://b.example","asked_resource":"https://b.example","scope":"a b","jti":"cd","registry":{"generation":7}}}"#;
         assert_eq!(
             row(event),
-            "2026-11-23T08:30:00.120Z  token.issued           nightly               \
+            "2026-11-23T08:30:00.120Z  token.issued                nightly               \
              resource=https://b.example  scope=\"a b\"  jti=cd  generation=7  request_id=ab"
         );
     }

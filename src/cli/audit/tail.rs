@@ -1,5 +1,6 @@
 //! `grantd audit tail`: the last events, and those to come. Touches: fs, net.
 
+use super::super::tell::warn;
 use super::row::row;
 use super::source::{Source, SourceArgs, Start};
 use super::{Exit, Fault, Format, Io, help};
@@ -20,8 +21,13 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, format: Format, io: &mut Io<'_>) -> Result<Exit, Fault> {
     let mut source = Source::open(&args.source, Start::Last(args.lines))?;
+    let mut printed = false;
     while let Some(line) = source.next()? {
         print(&line, format, io)?;
+        printed = true;
+    }
+    if !printed && args.lines > 0 {
+        no_events(&source, io);
     }
     if !args.follow {
         return Ok(Exit::Done);
@@ -31,6 +37,11 @@ pub(super) fn run(args: &Args, format: Format, io: &mut Io<'_>) -> Result<Exit, 
             print(&line, format, io)?;
         }
     }
+}
+
+/// Nothing on stdout is no answer: it says that there is nothing.
+pub(super) fn no_events(source: &Source, io: &mut Io<'_>) {
+    warn(io, &format!("there are no events in {}", source.describe()));
 }
 
 /// One event, at once, so that a pipe sees it.

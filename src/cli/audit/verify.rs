@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::source::{Source, SourceArgs, Start};
+use super::tail::no_events;
 use super::{Exit, Fault, Format, Io, help};
 use crate::audit::chain::{Finding, Line, Lineage, Step, Verifier};
 
@@ -26,6 +27,9 @@ pub(super) fn run(args: &Args, format: Format, io: &mut Io<'_>) -> Result<Exit, 
     let mut check = Check::new();
     while let Some(line) = source.next()? {
         check.see(line);
+    }
+    if check.lines == 0 {
+        no_events(&source, io);
     }
     if let Some(expected) = &args.expect_head {
         check.expect(expected);

@@ -73,7 +73,7 @@ enum Language {
 /// Why there is no program.
 #[derive(Debug, thiserror::Error)]
 enum SnippetError {
-    #[error("the registry has no client `{id}`: {advice}")]
+    #[error("the registry has no client `{id}`{advice}")]
     UnknownClient { id: ClientId, advice: String },
     #[error("client `{0}` is granted nothing: give it a resource in [client.{0}.grants] first")]
     NothingGranted(ClientId),
@@ -163,6 +163,10 @@ fn find<'a>(
     let Some(client) = registry.clients.get(id) else {
         let ids = registry.clients.keys().map(ClientId::as_str);
         let advice = suggest::advice(id.as_str(), "clients", ids);
+        let advice = match advice.strip_prefix("clients: ") {
+            Some(names) => format!("; it has {names}"),
+            None => format!(": {advice}"),
+        };
         return Err(SnippetError::UnknownClient {
             id: id.clone(),
             advice,

@@ -6,7 +6,7 @@ use super::super::{Format, Io};
 use crate::admin::KeysOutcome;
 use crate::domain::{Lifetime, UnixSeconds};
 use crate::keys::outlook::{next_step, since};
-use crate::keys::ring::{KeyRecord, Ring};
+use crate::keys::ring::{KeyRecord, KeyState, Ring};
 use crate::keys::schedule::ScheduleSettings;
 
 /// Prints what a rotation did, by a live daemon or on the files of a stopped one.
@@ -75,7 +75,7 @@ pub(super) fn print_rings(
     if format == Format::Json {
         let keys: Vec<Value> = rings
             .iter()
-            .flat_map(|ring| ring.keys().iter().map(move |key| (ring, key)))
+            .flat_map(|ring| in_order(ring).into_iter().map(move |key| (ring, key)))
             .map(|(ring, key)| key_json(ring, key, settings))
             .collect();
         return writeln!(io.out, "{}", json!({ "keys": keys }));
@@ -90,7 +90,7 @@ pub(super) fn print_rings(
         "KID", "ALG", "STATE", "SINCE"
     )?;
     for ring in rings {
-        for key in ring.keys() {
+        for key in in_order(ring) {
             let step = match next_step(ring, key, settings) {
                 (step, Some(at)) => format!("{} {at}", step.verb()),
                 (step, None) => step.verb().to_owned(),
@@ -106,6 +106,19 @@ pub(super) fn print_rings(
         }
     }
     Ok(())
+}
+
+/// The key that signs first, then the one to come, then those that go; of a state, the oldest first.
+fn in_order(ring: &Ring) -> Vec<&KeyRecord> {
+    let mut keys: Vec<&KeyRecord> = ring.keys().iter().collect();
+    let place = |state| match state {
+        KeyState::Active => 0,
+        KeyState::Next => 1,
+        KeyState::Retiring => 2,
+        KeyState::Withdrawn => 3,
+    };
+    keys.sort_by_key(|key| (place(key.state), key.created));
+    keys
 }
 
 fn key_json(ring: &Ring, key: &KeyRecord, settings: &ScheduleSettings) -> Value {

@@ -130,7 +130,7 @@ fn refusal(
     let resource = request.resource.as_ref();
     let advice = match code {
         "invalid_client" => format!(
-            "check that {place} holds the newest secret of {client}, and that neither has expired or been disabled; `grantd secret new --client {client}` makes another secret"
+            "check that {client} is the client's id, letter by letter, that {place} holds its newest secret, and that neither has expired or been disabled; `grantd secret new --client {client} --dir DIR` makes another secret, where DIR is the registry folder"
         ),
         "invalid_target" => match resource {
             Some(resource) => format!(

@@ -27,7 +27,7 @@ pub(super) enum FetchFault {
     #[error(transparent)]
     Discovery(#[from] DiscoveryFault),
     /// The server can't answer now.
-    #[error("{url} answers {status}: it is starting, stopping or has too much to do{}{}", asks(.retry_after.as_deref()), id(.request_id.as_deref()))]
+    #[error("{url} answers {status}: {}{}{}", why(*.status), asks(.retry_after.as_deref()), id(.request_id.as_deref()))]
     Busy {
         /// What was asked.
         url: String,
@@ -44,7 +44,25 @@ pub(super) enum FetchFault {
 }
 
 fn asks(retry_after: Option<&str>) -> String {
-    retry_after.map_or_else(String::new, |when| format!(" (it says: try after {when})"))
+    retry_after.map_or_else(String::new, |when| format!("; {}", again(when)))
+}
+
+/// Seconds, or the date as it stands (RFC 9110 section 10.2.3).
+fn again(when: &str) -> String {
+    match when.trim().parse::<u64>() {
+        Ok(seconds) => format!("try again after {seconds} s"),
+        Err(_) => format!("try again after {when}"),
+    }
+}
+
+/// What the status says. RFC 6585 section 4: 429 is about who asks, not about the server.
+const fn why(status: u16) -> &'static str {
+    match status {
+        429 => {
+            "too many attempts of this client or from this address failed: check the client id and the secret"
+        }
+        _ => "it is starting, stopping, not ready or has too much to do",
+    }
 }
 
 /// How often is asked.

@@ -23,7 +23,7 @@ use self::fetch::{Asking, FetchFault, Patience, fetch};
 use self::kept::{Age, Kept};
 use self::request::Request;
 use self::secret::{Place, SecretFault};
-use super::https::Deadline;
+use super::https::{Client, Deadline};
 use super::tell::{failed, warn};
 use super::{Exit, Io, help};
 use crate::clock::Clock;
@@ -154,6 +154,8 @@ fn obtain(args: &Args, clock: Clock, io: &mut Io<'_>) -> Result<Kept, TokenFault
     if let Some(warning) = &found.warning {
         warn(io, warning);
     }
+    // Also while a token is kept: a wrong file must not show when that token ends, at night.
+    Client::check(args.ca_file.as_deref()).map_err(FetchFault::from)?;
     let request = Request {
         issuer: args.issuer.clone(),
         client: args.client_id.clone(),

@@ -38,8 +38,9 @@ impl Compact {
                 1 => ": it is no JWT; is it a secret, or an opaque token?",
                 _ => "",
             };
+            let parts = if count == 1 { "part" } else { "parts" };
             return Err(format!(
-                "it has {count} parts between dots, not three{kind}"
+                "it has {count} {parts} between dots, not three{kind}"
             ));
         };
         let bytes = |name: &str, part: &str| {

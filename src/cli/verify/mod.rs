@@ -6,6 +6,7 @@
 
 mod compact;
 mod keys;
+mod moment;
 mod print;
 mod rules;
 

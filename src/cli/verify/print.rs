@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::rules::{Finding, Report, Verdict};
 use crate::cli::json::Object;
 use crate::cli::{Format, Io};
+use crate::domain::visible;
 
 /// Prints it.
 pub(super) fn print(report: &Report, format: Format, io: &mut Io<'_>) -> io::Result<()> {
@@ -19,23 +20,25 @@ pub(super) fn print(report: &Report, format: Format, io: &mut Io<'_>) -> io::Res
 
 fn text(report: &Report, io: &mut Io<'_>) -> io::Result<()> {
     let out = &mut *io.out;
+    // First what is asked for: the rest scrolls by.
+    let broken = report.broken();
+    if broken.is_empty() {
+        writeln!(out, "result: the token is accepted\n")?;
+    } else {
+        writeln!(
+            out,
+            "result: the token is REFUSED, by {}\n",
+            broken.join(", ")
+        )?;
+    }
     for Finding { rule, verdict, why } in &report.findings {
         let verdict = match verdict {
             Verdict::Holds => "pass",
             Verdict::Broken => "FAIL",
             Verdict::Open => "open",
         };
-        writeln!(out, "{verdict}  {rule:<11}{why}")?;
-    }
-    let broken = report.broken();
-    if broken.is_empty() {
-        writeln!(out, "\nresult: the token is accepted")?;
-    } else {
-        writeln!(
-            out,
-            "\nresult: the token is REFUSED, by {}",
-            broken.join(", ")
-        )?;
+        // The rules quote what the token says; whatever else comes through can't write a line of its own.
+        writeln!(out, "{verdict}  {rule:<11}{}", visible(why))?;
     }
     let Some(token) = &report.token else {
         return Ok(());

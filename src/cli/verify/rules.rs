@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::compact::Compact;
 use super::keys::Keys;
+use super::moment::{moment, show};
 use crate::domain::{Lifetime, ScopeName, UnixSeconds};
 
 /// What an access token must have (RFC 9068 section 2.2).
@@ -13,9 +14,6 @@ const REQUIRED: [&str; 7] = ["iss", "exp", "aud", "sub", "client_id", "iat", "jt
 
 /// Most characters of a token's own text that a verdict repeats.
 const MAX_REPEATED: usize = 128;
-
-/// The last second that is shown as a moment: the end of the year 9999.
-const LAST_MOMENT: u64 = 253_402_300_799;
 
 /// What a token is held against.
 #[derive(Debug)]
@@ -276,7 +274,7 @@ fn required(token: &Compact) -> Result<String, String> {
 /// RFC 9068 section 4: exactly the issuer.
 fn issuer(token: &Compact, expected: &Expected<'_>) -> Result<String, String> {
     match token.claims.text("iss") {
-        Some(iss) if iss == expected.issuer => Ok(iss.to_owned()),
+        Some(iss) if iss == expected.issuer => Ok(repeated(iss)),
         Some(iss) => Err(format!(
             "it is {}, not {:?}",
             repeated(iss),
@@ -294,7 +292,7 @@ fn audience(token: &Compact, expected: &Expected<'_>) -> Result<String, String> 
         _ => Vec::new(),
     };
     if found.contains(&expected.audience) {
-        return Ok(expected.audience.to_owned());
+        return Ok(repeated(expected.audience));
     }
     Err(format!(
         "the token is for {}, not for {:?}",
@@ -346,6 +344,12 @@ fn scopes(token: &Compact, expected: &Expected<'_>) -> Result<String, String> {
         Some(Value::String(scope)) => scope,
         Some(_) => return Err("it is no string".to_owned()),
     };
+    if !scope.chars().all(is_scope_character) {
+        return Err(format!(
+            "{} has characters that no scope has (RFC 6749 section 3.3)",
+            repeated(scope)
+        ));
+    }
     let has: Vec<&str> = scope.split(' ').filter(|name| !name.is_empty()).collect();
     let missing: Vec<&str> = expected
         .scopes
@@ -363,34 +367,13 @@ fn scopes(token: &Compact, expected: &Expected<'_>) -> Result<String, String> {
     Ok(if scope.is_empty() {
         "the token has none, and none was asked for".to_owned()
     } else {
-        scope.chars().take(MAX_REPEATED).collect()
+        repeated(scope)
     })
 }
 
-/// A claim that is a moment (RFC 7519 section 2, NumericDate): whole seconds or with a fraction.
-fn moment(token: &Compact, claim: &str) -> Result<Option<UnixSeconds>, String> {
-    let Some(value) = token.claims.member(claim) else {
-        return Ok(None);
-    };
-    let seconds = value.as_u64().or_else(|| whole(value.as_f64()?));
-    seconds
-        .map(|seconds| Some(UnixSeconds::new(seconds)))
-        .ok_or_else(|| "it is no number of seconds since 1970".to_owned())
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "within 0 and the year 9999, and a fraction is cut on purpose"
-)]
-fn whole(seconds: f64) -> Option<u64> {
-    #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
-    let last = LAST_MOMENT as f64;
-    (0.0..=last).contains(&seconds).then_some(seconds as u64)
-}
-
-fn show(moment: UnixSeconds) -> String {
-    moment.to_rfc3339()
+/// A character of a scope, or the space between two (RFC 6749 section 3.3).
+const fn is_scope_character(char: char) -> bool {
+    matches!(char, ' ' | '\x21' | '\x23'..='\x5b' | '\x5d'..='\x7e')
 }
 
 /// A text of the token's: quoted, escaped, cut.

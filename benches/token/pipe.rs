@@ -12,7 +12,10 @@ use super::support::{self, table};
 use super::{Plan, warm};
 
 /// The last line that is in the journal, and the last that the stream has confirmed.
-const LINES: [&str; 2] = ["grantd_journal_sequence", "grantd_journal_confirmed"];
+const LINES: [&str; 2] = [
+    "grantd_journal_last_sequence",
+    "grantd_ship_confirmed_sequence",
+];
 
 /// Figures of each round besides those of the load.
 #[derive(Default)]

@@ -352,7 +352,7 @@ async fn checklist_21_slowing_down_does_not_tell_which_names_there_are() {
     for name in ["reader", "disabled", "nobody", "nobody-else"] {
         let mut at_once = 0;
         let late = loop {
-            let ask = grantd.ask().with_secret(name, "wrong");
+            let ask = grantd.ask().from(attacker(1)).with_secret(name, "wrong");
             let answer = ask.resource(BILLING).send().await;
             match answer.status {
                 401 => at_once += 1,
@@ -367,6 +367,7 @@ async fn checklist_21_slowing_down_does_not_tell_which_names_there_are() {
     }
     // Five minutes' worth at once, whoever the name belongs to.
     assert_eq!(told, [(5, 429); 4]);
-    let good = grantd.ask().of("reader").resource(BILLING).send().await;
+    let ask = grantd.ask().from(attacker(1)).of("reader");
+    let good = ask.resource(BILLING).send().await;
     assert_eq!(good.status, 200, "right credentials are never held up");
 }

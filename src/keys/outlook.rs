@@ -77,3 +77,18 @@ pub fn since(key: &KeyRecord) -> UnixSeconds {
     }
     .unwrap_or(key.created)
 }
+
+/// The keys of a ring as people look for them: the one that signs, the one that comes next, those that are
+/// still published, those that were taken out; the oldest first.
+#[must_use]
+pub fn in_order(ring: &Ring) -> Vec<&KeyRecord> {
+    let place = |state| match state {
+        KeyState::Active => 0,
+        KeyState::Next => 1,
+        KeyState::Retiring => 2,
+        KeyState::Withdrawn => 3,
+    };
+    let mut keys: Vec<&KeyRecord> = ring.keys().iter().collect();
+    keys.sort_by_key(|key| (place(key.state), key.created));
+    keys
+}

@@ -27,8 +27,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const BACKLOG: i32 = 4096;
 
 /// How long a handshake that has begun is still served when the daemon stops: its client would take an end
-/// for a failure. As long as a request that is on its way gets ([`super::connection`]).
-const LAST_HANDSHAKE: Duration = Duration::from_millis(250);
+/// for a failure. Two round trips around the world, on a machine that has much to do.
+const LAST_HANDSHAKE: Duration = Duration::from_secs(1);
 
 /// A socket that listens.
 #[derive(Debug)]
@@ -268,10 +268,12 @@ impl Hall {
             match accepted {
                 Ok((stream, remote)) => {
                     failing = false;
+                    // Who was accepted is served, also when the stop comes at this moment; only one for whom
+                    // there is no place is not waited for.
                     tokio::select! {
                         biased;
-                        () = self.stop.cancelled() => return,
                         () = self.welcome(stream, remote, &begin) => {}
+                        () = self.stop.cancelled() => return,
                     }
                 }
                 Err(error) if is_of_the_peer(&error) => {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{CommitId, Lifetime, UnixSeconds};
-use crate::keys::outlook::{next_step, since};
+use crate::keys::outlook::{in_order, next_step, since};
 use crate::keys::ring::{KeyRecord, Ring};
 use crate::registry::check::Expiry;
 use crate::registry::snapshot::Served;
@@ -254,7 +254,7 @@ impl StreamReport {
 
 fn keys(seen: &Seen) -> Vec<KeyReport> {
     let rings = seen.rings.iter().flat_map(|rings| rings.rings());
-    let keys = rings.flat_map(|ring| ring.keys().iter().map(move |key| (ring, key)));
+    let keys = rings.flat_map(|ring| in_order(ring).into_iter().map(move |key| (ring, key)));
     keys.map(|(ring, record)| key(ring, record, seen)).collect()
 }
 

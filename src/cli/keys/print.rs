@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::super::{Format, Io};
 use crate::admin::KeysOutcome;
 use crate::domain::{Lifetime, UnixSeconds};
-use crate::keys::outlook::{next_step, since};
-use crate::keys::ring::{KeyRecord, KeyState, Ring};
+use crate::keys::outlook::{in_order, next_step, since};
+use crate::keys::ring::{KeyRecord, Ring};
 use crate::keys::schedule::ScheduleSettings;
 
 /// Prints what a rotation did, by a live daemon or on the files of a stopped one.
@@ -106,19 +106,6 @@ pub(super) fn print_rings(
         }
     }
     Ok(())
-}
-
-/// The key that signs first, then the one to come, then those that go; of a state, the oldest first.
-fn in_order(ring: &Ring) -> Vec<&KeyRecord> {
-    let mut keys: Vec<&KeyRecord> = ring.keys().iter().collect();
-    let place = |state| match state {
-        KeyState::Active => 0,
-        KeyState::Next => 1,
-        KeyState::Retiring => 2,
-        KeyState::Withdrawn => 3,
-    };
-    keys.sort_by_key(|key| (place(key.state), key.created));
-    keys
 }
 
 fn key_json(ring: &Ring, key: &KeyRecord, settings: &ScheduleSettings) -> Value {

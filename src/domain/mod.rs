@@ -33,4 +33,4 @@ pub use secret::{
     looks_like_secret,
 };
 pub use time::{InvalidLifetime, InvalidMoment, Lifetime, UnixMillis, UnixSeconds};
-pub use visible::visible;
+pub use visible::{is_hidden, visible};

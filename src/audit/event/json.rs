@@ -9,7 +9,7 @@ use std::io::Write as _;
 
 use jiff::fmt::temporal::DateTimePrinter;
 
-use crate::domain::{UnixMillis, UnixSeconds};
+use crate::domain::{UnixMillis, UnixSeconds, is_hidden};
 
 /// One JSON object that is being written; its opening brace stands already.
 #[derive(Debug)]
@@ -201,25 +201,6 @@ fn push_character(out: &mut Vec<u8>, character: char) {
             out.extend_from_slice(shown.encode_utf8(&mut bytes).as_bytes());
         }
     }
-}
-
-/// Characters that a reader does not see as themselves: controls, bidirectional marks and overrides,
-/// zero-width and tag characters, line and paragraph separators (Unicode categories Cc, Zl, Zp and
-/// what matters of Cf).
-fn is_hidden(character: char) -> bool {
-    character.is_control()
-        || matches!(
-            character,
-            '\u{ad}'
-                | '\u{61c}'
-                | '\u{180e}'
-                | '\u{200b}'..='\u{200f}'
-                | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}'
-                | '\u{feff}'
-                | '\u{fff0}'..='\u{fffb}'
-                | '\u{e0000}'..='\u{e007f}'
-        )
 }
 
 #[cfg(test)]

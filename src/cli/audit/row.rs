@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::domain::is_hidden;
+
 /// Widths of the columns: a moment with milliseconds, the longest usual type, a usual client.
 const TYPE_WIDTH: usize = 26;
 const SUBJECT_WIDTH: usize = 20;
@@ -87,13 +89,9 @@ fn push(row: &mut String, name: &str, value: Option<&Value>) {
 
 /// Without what could play tricks with a terminal.
 fn printable(text: &str) -> String {
-    let hidden = |character: char| {
-        character.is_control()
-            || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
     text.chars()
         .map(|character| {
-            if hidden(character) {
+            if is_hidden(character) {
                 '\u{fffd}'
             } else {
                 character

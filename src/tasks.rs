@@ -5,7 +5,7 @@
 //! unwinds is such an end; a release build aborts.
 
 use std::future::Future;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -20,10 +20,30 @@ const MAX_REPORTS: usize = 16;
 /// How often a stop looks whether the threads have ended.
 const THREAD_LOOK: Duration = Duration::from_millis(5);
 
+/// Rings whenever a worker of the runtime has nothing left to do: what waits for company (a group commit)
+/// then knows that none is on its way. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Idle(Arc<OnceLock<Box<dyn Fn() + Send + Sync>>>);
+
+impl Idle {
+    fn ring(&self) {
+        if let Some(tell) = self.0.get() {
+            tell();
+        }
+    }
+}
+
+impl std::fmt::Debug for Idle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Idle").finish_non_exhaustive()
+    }
+}
+
 /// Starts tasks and threads and watches over them. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Tasks {
     handle: Handle,
+    idle: Idle,
     tracker: TaskTracker,
     connections: TaskTracker,
     threads: Arc<Mutex<Vec<thread::JoinHandle<()>>>>,
@@ -50,27 +70,30 @@ pub fn processors() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// The runtime on which everything asynchronous runs.
+/// The runtime on which everything asynchronous runs. `idle` rings when one of its workers is.
 ///
 /// # Errors
 /// The system refuses a thread or an epoll descriptor.
-pub fn runtime(workers: usize) -> std::io::Result<Runtime> {
+pub fn runtime(workers: usize, idle: &Idle) -> std::io::Result<Runtime> {
+    let idle = idle.clone();
     Builder::new_multi_thread()
         .worker_threads(workers.max(1))
         .thread_name("grantd-worker")
+        .on_thread_park(move || idle.ring())
         .enable_all()
         .build()
 }
 
 impl Tasks {
-    /// A watch over the tasks on this runtime.
+    /// A watch over the tasks on this runtime, which was made with this `idle`.
     #[must_use]
-    pub fn new(handle: Handle) -> (Self, Ended) {
+    pub fn new(handle: Handle, idle: Idle) -> (Self, Ended) {
         let (ended, reports) = mpsc::channel(MAX_REPORTS);
         let stopping = CancellationToken::new();
         let draining = stopping.child_token();
         let tasks = Self {
             handle,
+            idle,
             tracker: TaskTracker::new(),
             connections: TaskTracker::new(),
             threads: Arc::default(),
@@ -128,6 +151,12 @@ impl Tasks {
             threads.push(thread);
         }
         Ok(())
+    }
+
+    /// Calls this whenever a worker has nothing left to do, from that worker: it must be short. Only the
+    /// first who asks is called; on a runtime that was made elsewhere nobody is.
+    pub fn when_idle(&self, tell: impl Fn() + Send + Sync + 'static) {
+        let _taken = self.idle.0.set(Box::new(tell));
     }
 
     /// Runs work that blocks (a scan of a folder, an fsync) away from the runtime's workers.

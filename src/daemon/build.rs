@@ -23,7 +23,7 @@ use crate::listener::{self, BindError, Bound, CertificateFiles, ServedCertificat
 use crate::mint::jws;
 use crate::settings::Settings;
 use crate::store::{OnCorruption, StateDir, StateDirError, Store, StoreError};
-use crate::tasks::{Ended, Tasks, ThreadError};
+use crate::tasks::{Ended, Idle, Tasks, ThreadError};
 
 /// Why the daemon does not start. Each names what to do.
 #[derive(Debug, thiserror::Error)]
@@ -83,7 +83,7 @@ pub struct Built {
 ///
 /// # Errors
 /// [`StartError`] for the first thing that is not as it must be. No event was recorded then.
-pub fn build(plan: Plan, runtime: &Handle) -> Result<Built, StartError> {
+pub fn build(plan: Plan, runtime: &Handle, idle: Idle) -> Result<Built, StartError> {
     let descriptors = listener::raise_limit();
     let Plan {
         mut settings,
@@ -94,7 +94,7 @@ pub fn build(plan: Plan, runtime: &Handle) -> Result<Built, StartError> {
     let clock = Clock::of_this_machine();
     // The admin socket registers with the runtime.
     let _context = runtime.enter();
-    let (tasks, ended) = Tasks::new(runtime.clone());
+    let (tasks, ended) = Tasks::new(runtime.clone(), idle);
     let manager = Manager::of_this_process(&tasks)?;
     let certificate = certificate::first(&certificate_files(&settings), clock)?;
     // Before the ports: a second daemon with the same settings is told of the first, not of a port.

@@ -29,7 +29,7 @@ pub use sockets::{Sockets, SocketsError};
 
 use crate::audit::event::StopCause;
 use crate::settings::Settings;
-use crate::tasks::Ended;
+use crate::tasks::{Ended, Idle};
 use crate::world::Current;
 use service::Word;
 use signals::{Asked, Signals};
@@ -89,9 +89,10 @@ pub struct Plan {
 /// [`StartError`] when it can't start.
 pub fn run(plan: Plan, ready: impl FnOnce(&Running)) -> Result<End, StartError> {
     let settings = &plan.settings;
-    let runtime = crate::tasks::runtime(settings.workers).map_err(StartError::Runtime)?;
+    let idle = Idle::default();
+    let runtime = crate::tasks::runtime(settings.workers, &idle).map_err(StartError::Runtime)?;
     let drain = settings.drain;
-    let built = build(plan, runtime.handle())?;
+    let built = build(plan, runtime.handle(), idle)?;
     let (end, started) = runtime.block_on(async {
         let (started, mut ended) = start::start(built);
         let end = serve(&started, &mut ended, ready, drain).await;

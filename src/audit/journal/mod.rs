@@ -16,6 +16,7 @@ mod edges;
 mod files;
 mod index;
 mod keeper;
+mod pace;
 mod queue;
 mod receipt;
 mod recover;
@@ -104,6 +105,8 @@ impl Journal {
         announce(&shared, &mut writer, &recovered, opening.version)?;
         keeper::prepare(&shared)?;
         let keeper = keeper::Keeper::new(Arc::clone(&shared));
+        let waiting = Arc::clone(&shared);
+        tasks.when_idle(move || waiting.queue.idle());
         tasks.thread("journal-writer", move || writer.run())?;
         tasks.thread("journal-keeper", move || keeper.run())?;
         Ok(Self { shared })

@@ -4,11 +4,12 @@
 //! waiter is dropped with the queue.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::pace::Hold;
 use super::unrecorded::Unrecorded;
 use crate::audit::budget::{Prefix, Summary};
 use crate::audit::chain::{Lineage, TAIL};
@@ -128,6 +129,10 @@ struct State {
 pub(super) struct Queue {
     state: Mutex<State>,
     wake: Condvar,
+    /// Whether a worker of the runtime has had nothing to do since the last entry came.
+    idle: AtomicBool,
+    /// Whether the writer wants to know that.
+    listening: AtomicBool,
 }
 
 impl Queue {
@@ -164,6 +169,7 @@ impl Queue {
         }
         state.bytes += entry.len() as u64;
         state.entries.push_back(entry);
+        self.idle.store(false, Ordering::SeqCst);
         let wake = state.sleeping || state.pacing && state.entries.len() >= MAX_COMMIT;
         state.sleeping &= !wake;
         drop(state);
@@ -173,9 +179,9 @@ impl Queue {
         Ok(())
     }
 
-    /// Waits for entries and takes those of one commit. `wait` says how long the writer should still hold
-    /// back so that a group can form. Nothing once the queue has failed.
-    pub(super) fn take(&self, into: &mut Vec<Entry>, wait: impl Fn() -> Option<Duration>) {
+    /// Waits for entries and takes those of one commit. `hold` is told whether the runtime is busy, and says
+    /// whether the writer should hold back so that a group can form. Nothing once the queue has failed.
+    pub(super) fn take(&self, into: &mut Vec<Entry>, hold: impl Fn(bool) -> Hold) {
         let mut state = self.lock();
         state.settle();
         loop {
@@ -191,8 +197,18 @@ impl Queue {
                 state.sleeping = false;
                 continue;
             }
-            let Some(pause) = wait().filter(|_| state.entries.len() < MAX_COMMIT) else {
+            if state.entries.len() >= MAX_COMMIT {
                 break;
+            }
+            // Said before it is asked: an idle worker either sees it, or was seen.
+            self.listening.store(true, Ordering::SeqCst);
+            let pause = match hold(!self.idle.load(Ordering::SeqCst)) {
+                Hold::WhileBusy(pause) => pause,
+                Hold::For(pause) => {
+                    self.listening.store(false, Ordering::SeqCst);
+                    pause
+                }
+                Hold::Over => break,
             };
             state.pacing = true;
             let (woken, _) = self
@@ -202,7 +218,18 @@ impl Queue {
             state = woken;
             state.pacing = false;
         }
+        self.listening.store(false, Ordering::SeqCst);
         state.take_commit(into);
+    }
+
+    /// A worker of the runtime has nothing left to do: a group that waits for company need not wait longer.
+    pub(super) fn idle(&self) {
+        self.idle.store(true, Ordering::SeqCst);
+        if self.listening.swap(false, Ordering::SeqCst) {
+            // Taken, so that the writer is either asleep already or sees that a worker is idle.
+            drop(self.lock());
+            self.wake.notify_one();
+        }
     }
 
     /// The commit under way stands in the journal's own account now.
@@ -258,6 +285,8 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn entry(class: Class) -> Entry {
@@ -274,7 +303,7 @@ mod tests {
 
     fn taken(queue: &Queue) -> usize {
         let mut entries = Vec::new();
-        queue.take(&mut entries, || None);
+        queue.take(&mut entries, |_| Hold::Over);
         entries.len()
     }
 
@@ -335,6 +364,37 @@ mod tests {
         assert_eq!([(); 4].map(|()| taken(&queue)), [2, 1, 1, 1]);
         let refused = queue.push(entry(Class::Control), admit);
         assert!(matches!(refused, Err((Unrecorded::Stopping, _))));
+    }
+
+    /// Told of in either order: a worker that is idle before the writer asks, and one that is idle later.
+    #[test]
+    fn a_group_is_complete_once_a_worker_is_idle() {
+        let hold = |busy| match busy {
+            true => Hold::WhileBusy(Duration::from_secs(600)),
+            false => Hold::Over,
+        };
+        let queue = Queue::default();
+        assert!(queue.push(entry(Class::Proven), admit).is_ok());
+        queue.idle();
+        let mut entries = Vec::new();
+        queue.take(&mut entries, hold);
+        assert_eq!(entries.len(), 1);
+
+        assert!(queue.push(entry(Class::Proven), admit).is_ok());
+        std::thread::scope(|scope| {
+            #[expect(clippy::disallowed_methods, reason = "the writer of this test")]
+            let writer = scope.spawn(|| {
+                let mut entries = Vec::new();
+                queue.take(&mut entries, hold);
+                entries.len()
+            });
+            while !queue.listening.load(Ordering::SeqCst) {
+                std::thread::yield_now();
+            }
+            assert!(queue.push(entry(Class::Proven), admit).is_ok());
+            queue.idle();
+            assert_eq!(writer.join().ok(), Some(2));
+        });
     }
 
     #[test]

@@ -19,17 +19,13 @@ use bytes::Bytes;
 use super::files::{Appendable, NEXT};
 use super::index::Added;
 use super::index::segment_name;
+use super::pace::Pace;
 use super::queue::{Class, Entry, Fate, What};
 use super::shared::Shared;
 use super::status::add;
 use super::unrecorded::Unrecorded;
 use crate::audit::chain::{Line, Link, TAIL, Tip, splice};
 use crate::audit::event::{Envelope, lineage_renewed};
-
-/// No commit starts sooner than this after the one before: an idle writer commits at once, and under load
-/// a group forms, also where the disk is so fast that each entry would be a commit of its own. Each commit
-/// costs two changes of thread; measured in `docs/performance.md`.
-const PACE: Duration = Duration::from_micros(200);
 
 /// Writes the journal. Owned by its thread.
 pub(super) struct Writer {
@@ -40,6 +36,8 @@ pub(super) struct Writer {
     tip: Tip,
     /// When the last commit started, by the monotonic clock.
     started: Duration,
+    /// How long its `fdatasync` took.
+    sync: Duration,
 }
 
 /// The journal can't go on.
@@ -68,6 +66,7 @@ impl Writer {
             end: 0,
             tip,
             started: Duration::ZERO,
+            sync: Duration::ZERO,
         }
     }
 
@@ -77,11 +76,10 @@ impl Writer {
         let mut entries = Vec::new();
         loop {
             let clock = shared.clock;
-            let due = self.started + PACE;
-            shared.queue.take(&mut entries, || {
-                due.checked_sub(clock.monotonic())
-                    .filter(|left| !left.is_zero())
-            });
+            let pace = Pace::after(self.started, self.sync);
+            shared
+                .queue
+                .take(&mut entries, |busy| pace.hold(busy, clock.monotonic()));
             if entries.is_empty() {
                 break;
             }
@@ -114,6 +112,7 @@ impl Writer {
         let commit = self.build(&entries);
         match self.store(&commit) {
             Ok(Some(sync)) => {
+                self.sync = sync;
                 self.publish(commit, sync);
                 self.release(entries);
                 self.change_segment();

@@ -109,7 +109,7 @@ pub(super) struct StreamLines {
 impl StreamLines {
     pub(super) fn open(args: &NatsArgs, start: Start) -> Result<Self, Fault> {
         let (settings, stream, instance) = args.settings()?;
-        let runtime = tasks::runtime(1).map_err(SourceFault::Runtime)?;
+        let runtime = tasks::runtime(1, &tasks::Idle::default()).map_err(SourceFault::Runtime)?;
         let start = match start {
             Start::Beginning => StreamStart::Beginning,
             Start::Last(count) => StreamStart::Last(count),

@@ -582,8 +582,8 @@ fn an_added_algorithm_warms_up() {
 
 #[test]
 fn the_task_publishes_answers_and_stops() {
-    let runtime = crate::tasks::runtime(1).unwrap();
-    let (tasks, _ended) = Tasks::new(runtime.handle().clone());
+    let runtime = crate::tasks::runtime(1, &crate::tasks::Idle::default()).unwrap();
+    let (tasks, _ended) = Tasks::new(runtime.handle().clone(), crate::tasks::Idle::default());
     let machine = Machine::new(&[Algorithm::Es256]);
     let custody = Custody::open(&machine.folder, None).unwrap();
     let clock = Clock::of_this_machine();

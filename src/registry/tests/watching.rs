@@ -18,7 +18,7 @@ use crate::domain::CommitId;
 use crate::registry::load::LoadError;
 use crate::registry::publish::{Publisher, Refusal, RegistrySettings, Update};
 use crate::registry::watch::{self, Sink};
-use crate::tasks::Tasks;
+use crate::tasks::{Idle, Tasks};
 
 /// How long a test waits for what must come: far above the 1 s and 5 s of the promise, for a
 /// machine that compiles at the same time.
@@ -49,7 +49,7 @@ impl Watched {
         };
         let mut publisher = Publisher::new(&settings, Clock::of_this_machine());
         let first = publisher.first();
-        let (tasks, _ended) = Tasks::new(tokio::runtime::Handle::current());
+        let (tasks, _ended) = Tasks::new(tokio::runtime::Handle::current(), Idle::default());
         let (sender, updates) = mpsc::unbounded_channel();
         let stop = CancellationToken::new();
         let rescan = Arc::new(Notify::new());

@@ -16,7 +16,7 @@ use grantd::audit::ship::{
 use grantd::audit::{Decision, Journal, Trail};
 use grantd::clock::Clock;
 use grantd::domain::{ClientId, Denial, InstanceName, Issuer, RequestId};
-use grantd::tasks::{Ended, Tasks};
+use grantd::tasks::{Ended, Idle, Tasks};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -88,7 +88,7 @@ impl Shipper {
     /// Opens the journal in this folder and ships it. On a multi-threaded runtime.
     pub fn start(folder: &Path, settings: ShipSettings, marks: &Marks) -> Self {
         let clock = Clock::of_this_machine();
-        let (tasks, ended) = Tasks::new(tokio::runtime::Handle::current());
+        let (tasks, ended) = Tasks::new(tokio::runtime::Handle::current(), Idle::default());
         let opening = Opening {
             issuer: Issuer::parse("https://auth.example.com").unwrap(),
             instance: settings.instance.clone(),

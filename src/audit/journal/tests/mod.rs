@@ -26,7 +26,7 @@ use crate::domain::{
     TokenId, UnixSeconds,
 };
 use crate::mint::{SignedToken, TokenFacts};
-use crate::tasks::Ended;
+use crate::tasks::{Ended, Idle};
 
 /// Longer than anything here takes on a slow disk.
 const LONG: Duration = Duration::from_secs(30);
@@ -45,8 +45,8 @@ impl House {
     }
 
     fn at(dir: TempDir) -> Self {
-        let runtime = crate::tasks::runtime(2).unwrap();
-        let (tasks, ended) = Tasks::new(runtime.handle().clone());
+        let runtime = crate::tasks::runtime(2, &Idle::default()).unwrap();
+        let (tasks, ended) = Tasks::new(runtime.handle().clone(), Idle::default());
         Self {
             dir,
             runtime,

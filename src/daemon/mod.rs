@@ -146,7 +146,7 @@ async fn serve(
     };
     info!("stopping: accepting nothing new");
     tokio::select! {
-        closed = stop(built, cause, drain) => match end {
+        closed = built.manager.alive_during(stop(built, cause, drain)) => match end {
             End::Stopped if !closed => End::Failed("the journal"),
             end => end,
         },
@@ -165,15 +165,12 @@ async fn second_stop(signals: &mut Signals) {
 /// Whether all ended as it should: a journal that could not be closed is a failure.
 async fn stop(built: &start::Started, cause: StopCause, drain: Duration) -> bool {
     let (tasks, manager) = (&built.tasks, &built.manager);
-    // The acceptor ends here: each step of the stop shows in its place that it goes on.
     manager.say(Word::Stopping);
     manager.say(Word::Status("Stopping: finishing requests".to_owned()));
-    manager.say(Word::Alive);
     tasks.drain();
     if !tasks.connections_ended_within(drain).await {
         warn!("some connections did not end in time");
     }
-    manager.say(Word::Alive);
     tasks.stop();
     let closed = match built.journal.stop(cause).await {
         Ok(sequence) => {
@@ -186,7 +183,6 @@ async fn stop(built: &start::Started, cause: StopCause, drain: Duration) -> bool
         }
     };
     built.stop_shipper.cancel();
-    manager.say(Word::Alive);
     if !tasks.ended_within(TASKS_END).await {
         warn!("some tasks did not end in time");
     }

@@ -1,7 +1,8 @@
 //! Tells the service manager how the daemon is: `sd_notify(3)` and the watchdog. Touches: net, process.
 //!
 //! **Invariant:** the watchdog is fed by the acceptor's loop alone, and only while it turns: a hung acceptor
-//! ends the daemon, a hung disk does not. What is sent goes through a thread of its own, so that a service
+//! ends the daemon, a hung disk does not. Once that loop has ended, the stop feeds it, whose every wait has an
+//! end. What is sent goes through a thread of its own, so that a service
 //! manager that hangs stops nothing either.
 
 use std::sync::Arc;
@@ -83,12 +84,34 @@ impl Manager {
         }
     }
 
-    /// What the acceptor beats with, if the service manager watches.
-    pub(super) fn heartbeat(&self) -> Option<Heartbeat> {
+    /// How often the service manager wants to hear of it, if it watches.
+    fn beat_time(&self) -> Option<Duration> {
         self.words.as_ref()?;
         #[expect(clippy::disallowed_methods, reason = "the one place")]
         let limit = sd_notify::watchdog_enabled()?;
-        let every = limit / BEATS;
+        Some((limit / BEATS).max(Duration::from_millis(1)))
+    }
+
+    /// Says that it goes on for as long as this takes: a drain may last longer than the watchdog waits.
+    pub(super) async fn alive_during<T>(&self, work: impl Future<Output = T>) -> T {
+        let beating = async {
+            let Some(every) = self.beat_time() else {
+                return std::future::pending().await;
+            };
+            loop {
+                self.say(Word::Alive);
+                tokio::time::sleep(every).await;
+            }
+        };
+        tokio::select! {
+            done = work => done,
+            () = beating => std::future::pending().await,
+        }
+    }
+
+    /// What the acceptor beats with, if the service manager watches.
+    pub(super) fn heartbeat(&self) -> Option<Heartbeat> {
+        let every = self.beat_time()?;
         info!(?every, "the service manager's watchdog is fed");
         let manager = self.clone();
         let beat = Box::new(move || manager.say(Word::Alive));

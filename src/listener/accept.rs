@@ -23,6 +23,10 @@ use crate::tasks::Tasks;
 /// (checklist 71). Long enough for other connections to end, short enough not to be noticed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// So many connections in a row may fail by themselves. More are a failure of `accept` itself: a firewall's
+/// or a security module's `EPERM` that lasts must not make the loop spin.
+const MAX_GONE: u32 = 64;
+
 /// How many connections may wait in the kernel: its own default maximum (`net.core.somaxconn`).
 const BACKLOG: i32 = 4096;
 
@@ -259,6 +263,7 @@ impl Hall {
 
     async fn accept_each(&self, listener: TcpListener, begin: impl Fn(TcpStream, Seat, Line)) {
         let mut failing = false;
+        let mut gone = 0_u32;
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -267,7 +272,7 @@ impl Hall {
             };
             match accepted {
                 Ok((stream, remote)) => {
-                    failing = false;
+                    (failing, gone) = (false, 0);
                     // Who was accepted is served, also when the stop comes at this moment; only one for whom
                     // there is no place is not waited for.
                     tokio::select! {
@@ -276,7 +281,8 @@ impl Hall {
                         () = self.stop.cancelled() => return,
                     }
                 }
-                Err(error) if is_of_the_peer(&error) => {
+                Err(error) if is_of_the_peer(&error) && gone < MAX_GONE => {
+                    gone += 1;
                     debug!(%error, "a connection was gone before it was accepted");
                 }
                 Err(error) => {
@@ -343,7 +349,7 @@ async fn beat(heartbeat: Option<Heartbeat>) {
     let Some(heartbeat) = heartbeat else {
         return std::future::pending().await;
     };
-    let mut ticks = tokio::time::interval(heartbeat.every.max(Duration::from_millis(1)));
+    let mut ticks = tokio::time::interval(heartbeat.every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt;
 
 use crate::support::{
     BILLING, Deployment, Disk, Grantd, Load, Protocol, Received, ServiceManager, assert_recorded,
@@ -135,6 +136,31 @@ async fn the_watchdog_is_fed_by_a_living_daemon_and_not_by_a_stopped_one() {
     grantd.signal(Signal::CONT);
     manager.says("WATCHDOG=1", silent);
     token(&grantd).await;
+}
+
+/// A drain may last longer than the watchdog waits: a client that has begun is waited for.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_watchdog_is_fed_while_the_daemon_drains() {
+    let (manager, deployment) = (ServiceManager::new(), Deployment::new());
+    let mut grantd = served_under(&manager, &deployment);
+    let mut stream = grantd.https().connect(Protocol::Http1).await;
+    let head = format!(
+        "POST /oauth2/token HTTP/1.1\r\nhost: {}\r\ncontent-length: 9\r\n\
+         content-type: application/x-www-form-urlencoded\r\n\r\n",
+        grantd.https().authority()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.flush().await.unwrap();
+    // The server has read the head once it has answered something that came later.
+    token(&grantd).await;
+    grantd.signal(Signal::TERM);
+    manager.says("STOPPING=1", 0);
+    let (before, needed) = (manager.count("WATCHDOG=1"), 10);
+    eventually("the watchdog is fed", ENDED, || {
+        (manager.count("WATCHDOG=1") >= before + needed).then_some(())
+    });
+    drop(stream);
+    assert!(grantd.ended(ENDED).success());
 }
 
 /// A hung disk must not kill the daemon: it answers 503, and goes on when the disk does.

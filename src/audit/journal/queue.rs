@@ -382,7 +382,6 @@ mod tests {
 
         assert!(queue.push(entry(Class::Proven), admit).is_ok());
         std::thread::scope(|scope| {
-            #[expect(clippy::disallowed_methods, reason = "the writer of this test")]
             let writer = scope.spawn(|| {
                 let mut entries = Vec::new();
                 queue.take(&mut entries, hold);

@@ -284,15 +284,25 @@ fn issuer(token: &Compact, expected: &Expected<'_>) -> Result<String, String> {
     }
 }
 
-/// RFC 7519 section 4.1.3: a string, or a list of which one is the audience.
+/// RFC 7519 section 4.1.3: a string, or a list of strings. A token that is for others too could be replayed
+/// by any of them, so it is refused here, as by all code that `docs/verify.md` shows.
 fn audience(token: &Compact, expected: &Expected<'_>) -> Result<String, String> {
     let found: Vec<&str> = match token.claims.member("aud") {
         Some(Value::String(one)) => vec![one],
         Some(Value::Array(many)) => many.iter().filter_map(Value::as_str).collect(),
         _ => Vec::new(),
     };
-    if found.contains(&expected.audience) {
-        return Ok(repeated(expected.audience));
+    let others: Vec<&str> = found
+        .iter()
+        .copied()
+        .filter(|one| *one != expected.audience)
+        .collect();
+    if found.len() > others.len() {
+        if others.is_empty() {
+            return Ok(repeated(expected.audience));
+        }
+        let others = repeated(&others.join(", "));
+        return Err(format!("the token is for others too: {others}"));
     }
     Err(format!(
         "the token is for {}, not for {:?}",

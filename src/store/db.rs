@@ -427,11 +427,28 @@ fn free_name(path: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
+    #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
+    use std::time::{Duration, Instant};
+
     use super::*;
 
     fn open(folder: &Path) -> Result<Store, StoreError> {
-        Store::open(folder, OnCorruption::Refuse)
+        open_or(folder, OnCorruption::Refuse)
+    }
+
+    /// A process that another test starts holds sled's lock from its fork to its exec: it is waited for.
+    fn open_or(folder: &Path, corruption: OnCorruption) -> Result<Store, StoreError> {
+        let locked =
+            |error: &StoreError| crate::domain::chain(error).contains("could not acquire lock");
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            match Store::open(folder, corruption) {
+                Err(error) if locked(&error) && Instant::now() < deadline => {
+                    std::thread::yield_now();
+                }
+                opened => return opened,
+            }
+        }
     }
 
     #[test]
@@ -515,7 +532,7 @@ mod tests {
             fs::write(&file, bytes).unwrap();
             let refused = open(&path).unwrap_err();
             assert!(matches!(refused, StoreError::WentBack { .. }), "{refused}");
-            let store = Store::open(&path, OnCorruption::SetAside).unwrap();
+            let store = open_or(&path, OnCorruption::SetAside).unwrap();
             assert_eq!(store.registry_generation().unwrap(), 0);
         }
     }
@@ -529,7 +546,7 @@ mod tests {
         let refused = open(&path).unwrap_err();
         assert!(matches!(refused, StoreError::Corrupt { .. }), "{refused:?}");
         assert!(refused.to_string().contains("moving it aside"));
-        let store = Store::open(&path, OnCorruption::SetAside).unwrap();
+        let store = open_or(&path, OnCorruption::SetAside).unwrap();
         assert_eq!(store.registry_generation().unwrap(), 0);
         assert!(folder.path().join("db.corrupt.1/conf").exists());
     }

@@ -86,7 +86,7 @@ fn node_with_fetch_and_jose() {
         folder.join("node_modules/jose").exists(),
         "run `tests/all --tools` once"
     );
-    let mut node = Command::new("node");
+    let mut node = Command::new(tool("path/node"));
     node.arg("client.mjs")
         .current_dir(folder)
         .env("NODE_EXTRA_CA_CERTS", &grantd.ready.ca_file);
@@ -300,7 +300,7 @@ async fn go_with_x_oauth2() {
 
 #[tokio::test]
 async fn node_with_openid_client_and_oauth4webapi() {
-    let mut node = Command::new("node");
+    let mut node = Command::new(tool("path/node"));
     node.arg(repository("tests/interop/node/oauth.mjs"));
     libraries(&mut node, &["openid-client", "oauth4webapi"], "Node").await;
 }

@@ -82,7 +82,7 @@ impl Desk {
                     let from = repository("tests/interop/go").join(file);
                     fs::copy(from, self.path(file)).unwrap();
                 }
-                let mut go = Command::new("go");
+                let mut go = Command::new(tool("path/go"));
                 go.arg("run").arg(save("client.go"));
                 go_offline(&mut go);
                 go
@@ -91,7 +91,7 @@ impl Desk {
                 let modules = repository("tests/interop/node/node_modules");
                 // The link may be there from a program before.
                 let _linked = symlink(modules, self.path("node_modules"));
-                let mut node = Command::new("node");
+                let mut node = Command::new(tool("path/node"));
                 node.arg(save("client.mjs"));
                 node
             }
@@ -215,7 +215,7 @@ async fn hostile_names_are_but_texts_in_each_language() {
             "{language}: a name was run: {program}"
         );
         if language == "go" {
-            let gofmt = Command::new("gofmt")
+            let gofmt = Command::new(tool("path/gofmt"))
                 .arg("-l")
                 .arg(desk.path("client.go"))
                 .output();

@@ -97,7 +97,7 @@ impl Language {
                 go
             }
             Self::Node => {
-                let mut node = Command::new("node");
+                let mut node = Command::new(tool("path/node"));
                 node.arg(repository("tests/interop/node/verifier.mjs"))
                     .env("NODE_EXTRA_CA_CERTS", ca_file);
                 node
@@ -147,7 +147,7 @@ pub fn go(program: &str) -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let folder = BUILT.get_or_init(|| {
         let folder = scratch("interop-go");
-        let mut build = Command::new("go");
+        let mut build = Command::new(tool("path/go"));
         build
             .args(["build", "-o"])
             .arg(&folder)

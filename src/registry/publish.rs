@@ -11,6 +11,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tracing::debug_span;
+
 use super::check::{Definitions, Rules, check};
 use super::diagnostic::{self, Problem};
 use super::diff::{Change, diff};
@@ -203,7 +205,7 @@ impl Publisher {
             Err(error) => return self.refuse(Refusal::Load(error), None),
         };
         let files = self.definitions(&loaded);
-        let checked = match check(&files, &self.rules) {
+        let checked = match debug_span!("check").in_scope(|| check(&files, &self.rules)) {
             Ok(checked) if loaded.problems.is_empty() => checked,
             refused => {
                 let mut problems = refused.err().unwrap_or_default();
@@ -221,7 +223,7 @@ impl Publisher {
             .as_ref()
             .filter(|known| known.digest == checked.snapshot.digest);
         let changes = match &known {
-            Some(known) => diff(known, &checked.snapshot),
+            Some(known) => debug_span!("diff").in_scope(|| diff(known, &checked.snapshot)),
             None => Vec::new(),
         };
         // Requests keep the snapshot that they have, when the new one says the same.
@@ -245,6 +247,7 @@ impl Publisher {
 
     /// What the files define. A file that is the same as before is not parsed again.
     fn definitions(&mut self, loaded: &Loaded) -> Vec<Arc<Definitions>> {
+        let _span = debug_span!("parse").entered();
         let mut known = std::mem::take(&mut self.parsed);
         let files: Vec<Arc<Definitions>> = loaded
             .sources

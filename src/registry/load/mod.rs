@@ -250,6 +250,7 @@ impl Loader {
 
     /// One scan, and whether git was writing when it began.
     fn see(&mut self, now: UnixMillis) -> (Seen, bool) {
+        let _span = tracing::debug_span!("scan").entered();
         let Head { commit, writing } = head::head(&self.root, now);
         let scan = scan::scan(&self.root, &self.limits);
         match &scan {
@@ -283,6 +284,7 @@ impl Loader {
 
     /// Reads what is not remembered. `None` when a file changed under the reading.
     fn read(&mut self, scan: &Scan, now: UnixMillis) -> Option<(Vec<Arc<Source>>, Vec<Problem>)> {
+        let _span = tracing::debug_span!("read").entered();
         let mut problems = scan.problems.clone();
         let mut sources = Vec::with_capacity(scan.entries.len());
         let mut files = HashMap::with_capacity(scan.entries.len());

@@ -5,6 +5,8 @@
 //! unwinds is such an end; a release build aborts.
 
 use std::future::Future;
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
@@ -16,6 +18,12 @@ use tokio_util::task::TaskTracker;
 
 /// Most reports of ended tasks that wait to be read: one is enough to stop the daemon.
 const MAX_REPORTS: usize = 16;
+
+/// Most threads that share one piece of work: a registry is read by four as fast as the page cache gives.
+const MAX_SHARING: usize = 4;
+
+/// Items that a thread takes at a time: few enough that all end together, enough that taking them costs nothing.
+const RUN: usize = 16;
 
 /// How often a stop looks whether the threads have ended.
 const THREAD_LOOK: Duration = Duration::from_millis(5);
@@ -68,6 +76,40 @@ pub struct ThreadError {
 #[must_use]
 pub fn processors() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Does this with runs of the items, on a thread for each processor, and waits. What came of each item, in the
+/// order of the items. Few of them stay on the thread that asks, as do all where the system refuses threads.
+pub fn shared<T: Sync, R: Send>(items: &[T], work: impl Fn(&[T]) -> Vec<R> + Sync) -> Vec<R> {
+    let threads = processors().min(MAX_SHARING);
+    if threads < 2 || items.len() <= RUN {
+        return work(items);
+    }
+    let runs: Vec<&[T]> = items.chunks(RUN).collect();
+    let next = AtomicUsize::new(0);
+    let help = || {
+        let mut done = Vec::new();
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            match runs.get(at) {
+                Some(run) => done.push((at, work(run))),
+                None => return done,
+            }
+        }
+    };
+    let mut done = thread::scope(|scope| {
+        let name = || thread::Builder::new().name("grantd-share".to_owned());
+        let helpers: Vec<_> = (1..threads)
+            .filter_map(|_| name().spawn_scoped(scope, help).ok())
+            .collect();
+        let mut done = help();
+        for helper in helpers {
+            done.extend(helper.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        }
+        done
+    });
+    done.sort_unstable_by_key(|(at, _)| *at);
+    done.into_iter().flat_map(|(_, results)| results).collect()
 }
 
 /// The runtime on which everything asynchronous runs. `idle` rings when one of its workers is.

@@ -32,9 +32,35 @@ impl Deadlines {
     }
 }
 
+impl Deadlines {
+    /// The same without those of some clients and with those of others.
+    #[must_use]
+    pub(super) fn replaced<'a>(
+        &self,
+        gone: impl Iterator<Item = &'a Client> + Clone,
+        come: impl Iterator<Item = &'a Client> + Clone,
+    ) -> Self {
+        let (gone, come) = (Self::of(gone), Self::of(come));
+        Self {
+            clients: self.clients.replaced(&gone.clients, &come.clients),
+            secrets: self.secrets.replaced(&gone.secrets, &come.secrets),
+        }
+    }
+}
+
 impl Moments {
+    fn replaced(&self, gone: &Self, come: &Self) -> Self {
+        let mut gone = gone.0.iter().peekable();
+        let stays = self.0.iter().filter(|at| {
+            while gone.next_if(|gone| gone < at).is_some() {}
+            gone.next_if(|gone| gone == at).is_none()
+        });
+        // Two runs in order: sorting them is one merge.
+        Self::new(stays.chain(&come.0).copied().collect())
+    }
+
     fn new(mut moments: Vec<UnixSeconds>) -> Self {
-        moments.sort_unstable();
+        moments.sort();
         Self(moments)
     }
 
@@ -60,6 +86,15 @@ impl Moments {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn some_moments_are_replaced_by_others() {
+        let moments =
+            |all: &[u64]| Moments::new(all.iter().copied().map(UnixSeconds::new).collect());
+        let before = moments(&[3, 1, 2, 2, 9]);
+        let after = before.replaced(&moments(&[2, 9]), &moments(&[5, 0]));
+        assert_eq!(after, moments(&[0, 1, 2, 3, 5]));
+    }
 
     #[test]
     fn moments_are_counted_by_what_has_passed() {

@@ -6,6 +6,7 @@
 //! covers is missing from the changes.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::Arc;
 
 use super::snapshot::{Client, Policy, Resource, ResourceGrant, Snapshot};
@@ -101,13 +102,18 @@ pub fn diff(old: &Snapshot, new: &Snapshot) -> Vec<Change> {
             after: new.policy.clone(),
         });
     }
-    for name in names(&old.resources, &new.resources) {
-        let (before, after) = (old.resources.get(name), new.resources.get(name));
-        changes.extend(resource_change(before, after));
-    }
-    for id in names(&old.clients, &new.clients) {
-        changes.extend(client_change(old.clients.get(id), new.clients.get(id)));
-    }
+    let resources = differing(&old.resources, &new.resources);
+    changes.extend(
+        resources
+            .into_iter()
+            .filter_map(|it| resource_change(it.before, it.after)),
+    );
+    let clients = differing(&old.clients, &new.clients);
+    changes.extend(
+        clients
+            .into_iter()
+            .filter_map(|it| client_change(it.before, it.after)),
+    );
     changes
 }
 
@@ -184,12 +190,43 @@ impl Counts {
     }
 }
 
-/// Each name of either side once, in order.
-fn names<'a, K: Ord, V>(old: &'a HashMap<K, V>, new: &'a HashMap<K, V>) -> Vec<&'a K> {
-    let mut names: Vec<&K> = old.keys().chain(new.keys()).collect();
-    names.sort_unstable();
-    names.dedup();
-    names
+/// The two sides of one name.
+struct Sides<'a, V> {
+    before: Option<&'a Arc<V>>,
+    after: Option<&'a Arc<V>>,
+}
+
+/// Both sides of each name that is not the very same object on both, in the order of the names. What did not
+/// change is shared by two snapshots, so that 100,000 of them are told apart by their addresses.
+fn differing<'a, K: Ord + Hash, V>(
+    old: &'a HashMap<K, Arc<V>>,
+    new: &'a HashMap<K, Arc<V>>,
+) -> Vec<Sides<'a, V>> {
+    let mut found: Vec<(&K, Sides<'a, V>)> = Vec::new();
+    let mut stayed = 0;
+    for (name, after) in new {
+        let before = old.get(name);
+        stayed += usize::from(before.is_some());
+        if !before.is_some_and(|before| Arc::ptr_eq(before, after)) {
+            let after = Some(after);
+            found.push((name, Sides { before, after }));
+        }
+    }
+    if stayed < old.len() {
+        let gone = old.iter().filter(|(name, _)| !new.contains_key(*name));
+        found.extend(gone.map(|(name, before)| {
+            let before = Some(before);
+            (
+                name,
+                Sides {
+                    before,
+                    after: None,
+                },
+            )
+        }));
+    }
+    found.sort_unstable_by_key(|(name, _)| *name);
+    found.into_iter().map(|(_, sides)| sides).collect()
 }
 
 fn resource_change(

@@ -3,44 +3,106 @@
 //! **Invariant:** two registries have the same digest when, and only when, every request would be
 //! answered the same and every person would read the same: order, layout, comments and file names
 //! do not count; a description does.
+//!
+//! It is over the policy, the digest of each resource and the digest of each client, both in the order of their
+//! names. So a registry of 100,000 clients is digested anew by what changed and one pass over 3 MB.
+
+use std::collections::HashSet;
+use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::snapshot::{Client, Policy, Resource, ResourceGrant, Snapshot, StoredSecret};
-use crate::domain::{Digest, UnixSeconds};
+use super::snapshot::{Client, Policy, Resource, ResourceGrant, StoredSecret};
+use crate::domain::{ClientId, Digest, UnixSeconds};
 
 /// Names this form: another form of the same content has another digest.
-const LABEL: &str = "grantd registry v1";
+const LABEL: &str = "grantd registry v2";
 
-/// The digest of everything in a snapshot but the digest itself and what is derived.
-pub(super) fn digest(snapshot: &Snapshot) -> Digest {
-    let Snapshot {
-        clients,
-        resources,
-        by_identifier: _,
-        policy,
-        deadlines: _,
-        digest: _,
-    } = snapshot;
-    let mut form = Form::default();
-    form.text(LABEL);
-    let Policy {
-        max_token_lifetime,
-        max_secret_lifetime,
-        require_owner,
-    } = policy;
-    form.number(max_token_lifetime.seconds());
-    form.optional(max_secret_lifetime.as_ref(), |form, it| {
-        form.number(it.seconds());
-    });
-    form.number(u64::from(*require_owner));
-    let mut resources: Vec<_> = resources.values().collect();
-    resources.sort_by(|a, b| a.name.cmp(&b.name));
-    form.list(&resources, |form, it| form.resource(it));
-    let mut clients: Vec<_> = clients.values().collect();
-    clients.sort_by(|a, b| a.id.cmp(&b.id));
-    form.list(&clients, |form, it| form.client(it));
-    Digest::of(&form.0)
+/// Begins what the digest of one resource is made of.
+const RESOURCE_LABEL: &str = "resource";
+
+/// Begins what the digest of one client is made of.
+const CLIENT_LABEL: &str = "client";
+
+/// Most changes that are put in their places one by one: each moves half of the list, so that a hundred take as
+/// long as sorting it.
+const FEW: usize = 100;
+
+/// The digest of each client, in the order of their ids: one that changes does not cost those of the others.
+#[derive(Debug, Default)]
+pub(super) struct Digests(Vec<(ClientId, Digest)>);
+
+impl Digests {
+    /// Of these clients.
+    pub(super) fn of<'a>(clients: impl Iterator<Item = &'a Client>) -> Self {
+        let mut form = Form::default();
+        let mut digests: Vec<_> = clients
+            .map(|client| (client.id.clone(), form.digest_of_client(client)))
+            .collect();
+        digests.sort_unstable();
+        Self(digests)
+    }
+
+    /// Takes out those of some clients, and takes in, or anew, those of others.
+    pub(super) fn replace(&mut self, removed: &[ClientId], changed: &[Arc<Client>]) {
+        let mut form = Form::default();
+        if removed.len() + changed.len() > FEW {
+            let old: HashSet<&ClientId> = removed
+                .iter()
+                .chain(changed.iter().map(|client| &client.id))
+                .collect();
+            self.0.retain(|(id, _)| !old.contains(id));
+            let new = changed.iter();
+            self.0
+                .extend(new.map(|client| (client.id.clone(), form.digest_of_client(client))));
+            // Two runs in order: sorting them is one merge, once the second is sorted.
+            self.0.sort();
+            return;
+        }
+        for id in removed {
+            if let Ok(at) = self.place(id) {
+                self.0.remove(at);
+            }
+        }
+        for client in changed {
+            let entry = (client.id.clone(), form.digest_of_client(client));
+            match self.place(&client.id) {
+                Ok(at) => {
+                    if let Some(place) = self.0.get_mut(at) {
+                        *place = entry;
+                    }
+                }
+                Err(at) => self.0.insert(at, entry),
+            }
+        }
+    }
+
+    fn place(&self, id: &ClientId) -> Result<usize, usize> {
+        self.0.binary_search_by(|(known, _)| known.cmp(id))
+    }
+
+    /// The digest of a registry with these clients.
+    pub(super) fn registry<'a>(
+        &self,
+        policy: &Policy,
+        resources: impl Iterator<Item = &'a Arc<Resource>>,
+    ) -> Digest {
+        let mut form = Form::default();
+        form.text(LABEL);
+        form.policy(policy);
+        let mut resources: Vec<_> = resources.collect();
+        resources.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        let mut one = Form::default();
+        form.list(&resources, |form, it| {
+            let digest = one.digest(RESOURCE_LABEL, |form| form.resource(it));
+            form.0.extend_from_slice(digest.as_bytes());
+        });
+        form.0.reserve(self.0.len().saturating_mul(32));
+        form.list(&self.0, |form, (_, digest)| {
+            form.0.extend_from_slice(digest.as_bytes())
+        });
+        Digest::of(&form.0)
+    }
 }
 
 /// Bytes that only one content has: texts and lists by their length, options by a mark.
@@ -78,6 +140,31 @@ impl Form {
 
     fn moment(&mut self, moment: Option<UnixSeconds>) {
         self.optional(moment.as_ref(), |form, it| form.number(it.get()));
+    }
+
+    /// The digest of one object; the buffer is used again.
+    fn digest(&mut self, label: &str, write: impl FnOnce(&mut Self)) -> Digest {
+        self.0.clear();
+        self.text(label);
+        write(self);
+        Digest::of(&self.0)
+    }
+
+    fn digest_of_client(&mut self, client: &Client) -> Digest {
+        self.digest(CLIENT_LABEL, |form| form.client(client))
+    }
+
+    fn policy(&mut self, policy: &Policy) {
+        let Policy {
+            max_token_lifetime,
+            max_secret_lifetime,
+            require_owner,
+        } = policy;
+        self.number(max_token_lifetime.seconds());
+        self.optional(max_secret_lifetime.as_ref(), |form, it| {
+            form.number(it.seconds());
+        });
+        self.number(u64::from(*require_owner));
     }
 
     fn claims(&mut self, claims: &serde_json::Map<String, Value>) {

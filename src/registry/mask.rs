@@ -42,10 +42,17 @@ const PEM_PRIVATE: &str = "PRIVATE KEY-----";
 
 /// Whether a key is one whose text value is a secret in clear.
 pub(super) fn is_secret_key(key: &str) -> bool {
-    let key = key.to_ascii_lowercase().replace('-', "_");
+    // Asked of each key of each file, so nothing is copied.
+    let plain = |byte: &u8| match byte.to_ascii_lowercase() {
+        b'-' => b'_',
+        other => other,
+    };
     SECRET_KEYS.iter().any(|word| {
-        key.strip_suffix(word)
-            .is_some_and(|rest| rest.is_empty() || rest.ends_with('_'))
+        let at = key.len().checked_sub(word.len());
+        let Some((rest, end)) = at.and_then(|at| key.as_bytes().split_at_checked(at)) else {
+            return false;
+        };
+        end.iter().map(plain).eq(word.bytes()) && rest.last().is_none_or(|it| plain(it) == b'_')
     })
 }
 

@@ -6,14 +6,13 @@
 //! **Invariant:** each answer is told once: an unchanged folder says nothing, and the same refusal
 //! is not repeated.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tracing::debug_span;
 
-use super::check::{Definitions, Rules, check};
+use super::check::{Checker, Definitions, Rules};
 use super::diagnostic::{self, Problem};
 use super::diff::{Change, diff};
 use super::load::{Folder, Limits, LoadError, Loaded, Loader, Look};
@@ -21,6 +20,7 @@ use super::snapshot::Snapshot;
 use super::source::Source;
 use crate::clock::Clock;
 use crate::domain::{CommitId, Digest};
+use crate::tasks;
 
 /// What the registry stage needs to know.
 #[derive(Clone, Debug)]
@@ -126,10 +126,10 @@ pub struct RegistryCounters {
 /// Looks at one registry folder again and again.
 #[derive(Debug)]
 pub struct Publisher {
-    rules: Rules,
     loader: Loader,
-    extra: Option<Arc<Source>>,
-    parsed: HashMap<Arc<str>, Arc<Definitions>>,
+    extra: Option<Arc<Definitions>>,
+    parsed: Vec<Arc<Definitions>>,
+    checker: Checker,
     accepted: Option<Arc<Snapshot>>,
     refused: Option<Digest>,
     commit: Option<CommitId>,
@@ -141,10 +141,13 @@ impl Publisher {
     #[must_use]
     pub fn new(settings: &RegistrySettings, clock: Clock) -> Self {
         Self {
-            rules: settings.rules.clone(),
             loader: Loader::new(&settings.folder, settings.limits, clock),
-            extra: settings.extra.clone(),
-            parsed: HashMap::new(),
+            extra: settings
+                .extra
+                .clone()
+                .map(|it| Arc::new(Definitions::of(it))),
+            parsed: Vec::new(),
+            checker: Checker::new(settings.rules.clone()),
             accepted: None,
             refused: None,
             commit: None,
@@ -205,7 +208,7 @@ impl Publisher {
             Err(error) => return self.refuse(Refusal::Load(error), None),
         };
         let files = self.definitions(&loaded);
-        let checked = match debug_span!("check").in_scope(|| check(&files, &self.rules)) {
+        let checked = match debug_span!("check").in_scope(|| self.checker.check(&files)) {
             Ok(checked) if loaded.problems.is_empty() => checked,
             refused => {
                 let mut problems = refused.err().unwrap_or_default();
@@ -227,7 +230,7 @@ impl Publisher {
             None => Vec::new(),
         };
         // Requests keep the snapshot that they have, when the new one says the same.
-        let snapshot = same.cloned().unwrap_or_else(|| Arc::new(checked.snapshot));
+        let snapshot = same.cloned().unwrap_or(checked.snapshot);
         let news = same.is_none() || was_refused;
         self.accepted = Some(Arc::clone(&snapshot));
         if !news {
@@ -245,24 +248,45 @@ impl Publisher {
         }))
     }
 
-    /// What the files define. A file that is the same as before is not parsed again.
+    /// What the files define. A file that is the same as before is not parsed again; many are parsed on several
+    /// threads.
     fn definitions(&mut self, loaded: &Loaded) -> Vec<Arc<Definitions>> {
         let _span = debug_span!("parse").entered();
-        let mut known = std::mem::take(&mut self.parsed);
-        let files: Vec<Arc<Definitions>> = loaded
-            .sources
+        // Both are in the order of their paths.
+        let mut known = std::mem::take(&mut self.parsed).into_iter().peekable();
+        let mut fresh: Vec<&Arc<Source>> = Vec::new();
+        let mut files: Vec<Option<Arc<Definitions>>> = Vec::with_capacity(loaded.sources.len());
+        for source in &loaded.sources {
+            let same = |old: &Arc<Definitions>| Arc::ptr_eq(old.source(), source);
+            let mut file = known.next_if(same);
+            if file.is_none() {
+                while known
+                    .next_if(|old| old.source().path() < source.path())
+                    .is_some()
+                {}
+                file = known.next_if(same);
+            }
+            if file.is_none() {
+                fresh.push(source);
+            }
+            files.push(file);
+        }
+        let parsed = tasks::shared(&fresh, |run| {
+            let sources = run.iter().copied().map(Arc::clone);
+            sources
+                .map(|source| Arc::new(Definitions::of(source)))
+                .collect()
+        });
+        let mut parsed = parsed.into_iter();
+        let files = files
+            .into_iter()
+            .filter_map(|file| file.or_else(|| parsed.next()));
+        self.parsed = files.collect();
+        self.parsed
             .iter()
             .chain(&self.extra)
-            .map(|source| match known.remove(source.path()) {
-                Some(parsed) if Arc::ptr_eq(parsed.source(), source) => parsed,
-                _ => Arc::new(Definitions::of(Arc::clone(source))),
-            })
-            .collect();
-        self.parsed = files
-            .iter()
-            .map(|file| (Arc::clone(file.source().path()), Arc::clone(file)))
-            .collect();
-        files
+            .map(Arc::clone)
+            .collect()
     }
 
     fn refuse(&mut self, why: Refusal, commit: Option<CommitId>) -> Option<Update> {

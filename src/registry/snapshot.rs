@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::deadlines::Deadlines;
+use super::digest::Digests;
 use crate::domain::{
     Algorithm, ClientId, CommitId, CredentialId, Digest, Lifetime, Owner, ResourceIdentifier,
     ResourceName, ScopeName, SecretVerifier, UnixSeconds,
@@ -136,8 +137,19 @@ impl Snapshot {
         clients: Vec<Arc<Client>>,
         policy: Policy,
     ) -> Self {
-        let mut snapshot = Self {
+        Self::assemble_with_digests(resources, clients, policy).0
+    }
+
+    /// The same, and the digest of each client.
+    pub(super) fn assemble_with_digests(
+        resources: Vec<Arc<Resource>>,
+        clients: Vec<Arc<Client>>,
+        policy: Policy,
+    ) -> (Self, Digests) {
+        let digests = Digests::of(clients.iter().map(Arc::as_ref));
+        let snapshot = Self {
             deadlines: Deadlines::of(clients.iter().map(Arc::as_ref)),
+            digest: digests.registry(&policy, resources.iter()),
             by_identifier: resources
                 .iter()
                 .map(|resource| (resource.identifier.clone(), Arc::clone(resource)))
@@ -151,10 +163,44 @@ impl Snapshot {
                 .map(|client| (client.id.clone(), client))
                 .collect(),
             policy,
-            digest: Digest::ZERO,
         };
-        snapshot.digest = super::digest::digest(&snapshot);
-        snapshot
+        (snapshot, digests)
+    }
+
+    /// The same with other clients: without some, with others that are new or changed. `digests` are those of
+    /// the clients as they are then. What is left as it is, is shared.
+    pub(super) fn replaced(
+        &self,
+        removed: &[ClientId],
+        changed: &[Arc<Client>],
+        digests: &Digests,
+    ) -> Self {
+        let before = removed
+            .iter()
+            .chain(changed.iter().map(|client| &client.id));
+        let gone = before
+            .filter_map(|id| self.clients.get(id))
+            .map(Arc::as_ref);
+        let deadlines = self
+            .deadlines
+            .replaced(gone, changed.iter().map(Arc::as_ref));
+        let mut clients = self.clients.clone();
+        for id in removed {
+            clients.remove(id);
+        }
+        clients.extend(
+            changed
+                .iter()
+                .map(|client| (client.id.clone(), Arc::clone(client))),
+        );
+        Self {
+            clients,
+            resources: self.resources.clone(),
+            by_identifier: self.by_identifier.clone(),
+            policy: self.policy.clone(),
+            deadlines,
+            digest: digests.registry(&self.policy, self.resources.values()),
+        }
     }
 }
 

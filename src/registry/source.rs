@@ -18,7 +18,7 @@ const EXCERPT_LEAD: usize = 60;
 #[derive(Debug)]
 pub struct Source {
     path: Arc<str>,
-    text: String,
+    text: Box<str>,
     digest: Digest,
     not_utf8_at: Option<usize>,
     /// Found at the first diagnostic: most files never need it.
@@ -53,6 +53,12 @@ impl Source {
     /// A file with these bytes. `path` is relative to the registry's root.
     #[must_use]
     pub fn new(path: &str, bytes: Vec<u8>) -> Self {
+        Self::at(Arc::from(path), bytes)
+    }
+
+    /// The same, with a path that is shared.
+    #[must_use]
+    pub(super) fn at(path: Arc<str>, bytes: Vec<u8>) -> Self {
         let digest = Digest::of(&bytes);
         let (text, not_utf8_at) = match String::from_utf8(bytes) {
             Ok(text) => (text, None),
@@ -65,9 +71,9 @@ impl Source {
             }
         };
         Self {
-            path: Arc::from(path),
+            path,
             sensitive: OnceLock::new(),
-            text,
+            text: text.into_boxed_str(),
             digest,
             not_utf8_at,
         }
@@ -113,7 +119,7 @@ impl Source {
     /// The place of these bytes of the text. What lies outside of it is moved to its end.
     #[must_use]
     pub fn place(&self, span: Range<usize>) -> Place {
-        let text = self.text.as_str();
+        let text = &*self.text;
         let start = text.floor_char_boundary(span.start.min(text.len()));
         let before = text.get(..start).unwrap_or_default();
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);

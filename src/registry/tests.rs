@@ -9,5 +9,6 @@
 )]
 
 mod fixtures;
+mod incremental;
 mod properties;
 mod watching;

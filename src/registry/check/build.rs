@@ -6,31 +6,57 @@ use std::sync::Arc;
 use super::DEFAULT_TOKEN_LIFETIME;
 use super::credentials::SecretDef;
 use super::cross::Registry;
-use super::define::{ClientDef, ResourceDef};
+use super::define::{ClientDef, ResourceDef, fitting};
 use super::findings::Found;
 use crate::domain::CredentialId;
+use crate::registry::digest::Digests;
 use crate::registry::file::Given;
 use crate::registry::snapshot::{Client, Policy, Resource, ResourceGrant, Snapshot, StoredSecret};
 
-/// The snapshot of a registry without problems.
-pub(super) fn snapshot(registry: &Registry<'_>) -> Snapshot {
+/// The snapshot of a registry without problems, and the digest of each client. What says the same as in the
+/// snapshot `before` is the same object, so that a difference is seen by its address.
+pub(super) fn snapshot(registry: &Registry<'_>, before: Option<&Snapshot>) -> (Snapshot, Digests) {
     let resources: HashMap<&str, Arc<Resource>> = registry
         .resources
         .iter()
         .filter_map(|(name, found)| {
-            resource(found.def, &registry.policy).map(|resource| (*name, Arc::new(resource)))
+            let known = before.and_then(|before| before.resources.get(*name));
+            let resource = resource(found.def, &registry.policy)?;
+            Some((*name, kept_or(known, resource)))
         })
         .collect();
     let clients = registry
         .clients
         .values()
-        .map(|found| Arc::new(client(*found, &resources)))
+        .map(|found| {
+            let known = before.and_then(|before| before.clients.get(found.def.id.get_ref()));
+            kept_or(known, client(*found, &resources))
+        })
         .collect();
-    Snapshot::assemble(
+    Snapshot::assemble_with_digests(
         resources.into_values().collect(),
         clients,
         registry.policy.clone(),
     )
+}
+
+/// Whether the resources and the policy of a registry are those of a snapshot.
+pub(super) fn says_the_same(registry: &Registry<'_>, snapshot: &Snapshot) -> bool {
+    let same = |(name, found): (&&str, &Found<'_, ResourceDef>)| {
+        let known = snapshot.resources.get(*name);
+        let now = resource(found.def, &registry.policy);
+        known.is_some_and(|known| now.is_some_and(|now| **known == now))
+    };
+    registry.policy == snapshot.policy
+        && registry.resources.len() == snapshot.resources.len()
+        && registry.resources.iter().all(same)
+}
+
+fn kept_or<T: PartialEq>(known: Option<&Arc<T>>, now: T) -> Arc<T> {
+    match known {
+        Some(known) if **known == now => Arc::clone(known),
+        _ => Arc::new(now),
+    }
 }
 
 fn value<T: Clone>(given: &Given<T>) -> Option<T> {
@@ -70,7 +96,11 @@ fn resource(def: &ResourceDef, policy: &Policy) -> Option<Resource> {
     })
 }
 
-fn client(found: Found<'_, ClientDef>, resources: &HashMap<&str, Arc<Resource>>) -> Client {
+/// A client without problems, with its grants on these resources.
+pub(super) fn client(
+    found: Found<'_, ClientDef>,
+    resources: &HashMap<&str, Arc<Resource>>,
+) -> Client {
     let ClientDef {
         id,
         title,
@@ -92,9 +122,10 @@ fn client(found: Found<'_, ClientDef>, resources: &HashMap<&str, Arc<Resource>>)
                 .map(toml::Spanned::into_inner)
                 .collect();
             scopes.sort();
-            Some(ResourceGrant::new(Arc::clone(resource), scopes))
+            Some(ResourceGrant::new(Arc::clone(resource), fitting(scopes)))
         })
         .collect();
+    grants.shrink_to_fit();
     grants.sort_by(|a, b| a.resource.name.cmp(&b.resource.name));
     let default_grant = match default_resource.good() {
         Some(name) => grants

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use toml::Spanned;
 
-use super::define::MAX_TITLE;
+use super::define::{MAX_TITLE, fitting};
 use super::values::{self, Moment};
 use crate::domain::SecretVerifier;
 use crate::registry::diagnostic::Collector;
@@ -53,7 +53,7 @@ pub(super) fn define_secrets(
         }
         defined.push(secret);
     }
-    defined
+    fitting(defined)
 }
 
 fn define_secret(table: Spanned<SecretTable>, problems: &mut Collector<'_>) -> Option<SecretDef> {

@@ -29,6 +29,24 @@ pub(super) fn examine<'a>(
     rules: &Rules,
     found: &mut Findings,
 ) -> Registry<'a> {
+    let registry = examine_resources(files, rules, found);
+    let mut hashes = HashMap::new();
+    for client in sorted(&registry.clients) {
+        examine_client(client, &registry, found);
+        for secret in &client.def.secrets {
+            examine_secret(client, secret, &registry, found);
+            unique_hash(client, secret, &mut hashes, found);
+        }
+    }
+    registry
+}
+
+/// Looks at names, policy and resources, which is all that a client depends on.
+pub(super) fn examine_resources<'a>(
+    files: &'a [Arc<Definitions>],
+    rules: &Rules,
+    found: &mut Findings,
+) -> Registry<'a> {
     let policy_at = the_policy(files, rules, found);
     let unread = files
         .iter()
@@ -58,14 +76,6 @@ pub(super) fn examine<'a>(
     for resource in sorted(&registry.resources) {
         examine_resource(resource, &registry, rules, found);
         unique_identifier(resource, &mut identifiers, found);
-    }
-    let mut hashes = HashMap::new();
-    for client in sorted(&registry.clients) {
-        examine_client(client, &registry, found);
-        for secret in &client.def.secrets {
-            examine_secret(client, secret, &registry, found);
-            unique_hash(client, secret, &mut hashes, found);
-        }
     }
     registry
 }
@@ -119,7 +129,9 @@ fn the_policy<'a>(
     let mut first: Option<Found<'a, PolicyDef>> = None;
     let mut valid = None;
     for file in files {
-        let Some(def) = &file.policy else { continue };
+        let Some(def) = file.policy.as_deref() else {
+            continue;
+        };
         let here = Found {
             file: file.as_ref(),
             def,

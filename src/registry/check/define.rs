@@ -37,7 +37,8 @@ pub struct Definitions {
     pub(super) partial: bool,
     pub(super) resources: Vec<ResourceDef>,
     pub(super) clients: Vec<ClientDef>,
-    pub(super) policy: Option<PolicyDef>,
+    /// Boxed: one file of 100,000 has it.
+    pub(super) policy: Option<Box<PolicyDef>>,
     pub(super) problems: Vec<Problem>,
 }
 
@@ -97,14 +98,14 @@ impl Definitions {
         let problems = if partial { &mut untold } else { &mut told };
         let resources = named(resource)
             .into_iter()
-            .filter_map(|(name, table)| define_resource(&name, table, problems))
-            .collect();
+            .filter_map(|(name, table)| define_resource(&name, table, problems));
+        let resources = fitting(resources.collect());
         let clients = named(client)
             .into_iter()
-            .filter_map(|(name, table)| define_client(&name, table, problems))
-            .collect();
+            .filter_map(|(name, table)| define_client(&name, table, problems));
+        let clients = fitting(clients.collect());
         let policy = match policy {
-            Given::Good(policy) => Some(define_policy(policy, problems)),
+            Given::Good(policy) => Some(Box::new(define_policy(policy, problems))),
             Given::Missing | Given::Broken => None,
         };
         let problems = told.into_problems();
@@ -134,6 +135,12 @@ impl Definitions {
     pub fn client_ids(&self) -> impl Iterator<Item = &ClientId> {
         self.clients.iter().map(|client| client.id.get_ref())
     }
+}
+
+/// The same list without room for more. Definitions stay in memory, and 100,000 of them have many lists.
+pub(super) fn fitting<T>(mut list: Vec<T>) -> Vec<T> {
+    list.shrink_to_fit();
+    list
 }
 
 fn named<T>(table: Given<Named<T>>) -> Vec<(Spanned<String>, T)> {
@@ -211,7 +218,7 @@ fn define_scopes(
             Err(error) => problems.error(name.span(), &error.to_string(), ""),
         }
     }
-    defined
+    fitting(defined)
 }
 
 fn define_client(
@@ -250,13 +257,15 @@ fn define_client(
         token_lifetime: values::lifetime(token_lifetime, problems),
         default_resource,
         claims: values::claims(claims, problems),
-        grants: named(grants)
-            .into_iter()
-            .map(|(resource, scopes)| GrantDef {
-                resource,
-                scopes: scopes.parse(|scopes, _| grant_scopes(scopes, problems)),
-            })
-            .collect(),
+        grants: fitting(
+            named(grants)
+                .into_iter()
+                .map(|(resource, scopes)| GrantDef {
+                    resource,
+                    scopes: scopes.parse(|scopes, _| grant_scopes(scopes, problems)),
+                })
+                .collect(),
+        ),
         secrets: define_secrets(secret, problems),
         id: Spanned::new(
             key.span(),

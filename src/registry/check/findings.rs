@@ -7,7 +7,7 @@ use crate::registry::diagnostic::Problem;
 use crate::registry::source::Place;
 
 /// Most problems and most warnings that are kept between files: a screenful of screens.
-const MAX_FINDINGS: usize = 1000;
+pub(super) const MAX_FINDINGS: usize = 1000;
 
 /// A definition with the file that it stands in.
 pub(super) struct Found<'a, T> {

@@ -7,6 +7,7 @@
 //! what a date means for today is [`expiries`]' to say.
 
 mod build;
+mod checker;
 mod clients;
 mod credentials;
 mod cross;
@@ -17,10 +18,12 @@ mod values;
 
 use std::sync::Arc;
 
+pub use checker::{Checker, Judged};
 pub use define::Definitions;
 pub use expiry::{Expiring, Expiry, expiries};
 
 use super::diagnostic::{self, Problem};
+use super::digest::Digests;
 use super::snapshot::Snapshot;
 use crate::domain::{Algorithm, Lifetime};
 
@@ -70,6 +73,15 @@ pub struct Checked {
 /// # Errors
 /// Every problem of every file, sorted by file and line.
 pub fn check(files: &[Arc<Definitions>], rules: &Rules) -> Result<Checked, Vec<Problem>> {
+    judge(files, rules, None).map(|(checked, _)| checked)
+}
+
+/// The same, and the digest of each client. What says the same as in the snapshot `before` is taken from there.
+fn judge(
+    files: &[Arc<Definitions>],
+    rules: &Rules,
+    before: Option<&Snapshot>,
+) -> Result<(Checked, Digests), Vec<Problem>> {
     let mut found = findings::Findings::default();
     let registry = cross::examine(files, rules, &mut found);
     let mut problems: Vec<Problem> = files
@@ -83,8 +95,6 @@ pub fn check(files: &[Arc<Definitions>], rules: &Rules) -> Result<Checked, Vec<P
     }
     let mut warnings = found.warnings();
     diagnostic::sort(&mut warnings);
-    Ok(Checked {
-        snapshot: build::snapshot(&registry),
-        warnings,
-    })
+    let (snapshot, digests) = build::snapshot(&registry, before);
+    Ok((Checked { snapshot, warnings }, digests))
 }

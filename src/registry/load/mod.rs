@@ -11,7 +11,7 @@ mod entry;
 mod head;
 mod scan;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,9 +23,10 @@ use super::diagnostic::Problem;
 use super::source::{Place, Source};
 use crate::clock::Clock;
 use crate::domain::{CommitId, UnixMillis};
+use crate::tasks;
 use entry::Stamp;
 use head::Head;
-use scan::Scan;
+use scan::{Entry, Scan};
 
 /// How long a file must have rested before its times tell whether it changed: coarse clocks of
 /// file systems tick every 4 ms, those of NFS and FAT every second or two.
@@ -146,7 +147,7 @@ pub struct Loader {
     root: PathBuf,
     limits: Limits,
     clock: Clock,
-    files: HashMap<Arc<str>, Remembered>,
+    files: BTreeMap<Arc<str>, Remembered>,
     told: Option<Seen>,
     pending: Option<Seen>,
     folders: Vec<Folder>,
@@ -176,7 +177,7 @@ impl Loader {
             root: root.to_owned(),
             limits,
             clock,
-            files: HashMap::new(),
+            files: BTreeMap::new(),
             told: None,
             pending: None,
             folders: Vec::new(),
@@ -229,7 +230,8 @@ impl Loader {
             },
             Err(error) => Err(error.clone()),
         };
-        if self.see(self.clock.now()) != (seen.clone(), false) {
+        let (again, git_is_writing) = self.see(self.clock.now());
+        if git_is_writing || again != seen {
             return self.unsettled(seen);
         }
         let commit = seen.commit.clone();
@@ -265,6 +267,7 @@ impl Loader {
     fn reread_differs(&mut self, seen: &Seen, now: UnixMillis) -> bool {
         let Ok(scan) = &seen.scan else { return false };
         let mut differs = false;
+        let mut reader = scan.reader(self.limits.file_bytes);
         for (path, entry) in &scan.entries {
             let Some(known) = self.files.get_mut(path) else {
                 continue;
@@ -272,7 +275,7 @@ impl Loader {
             if known.rested {
                 continue;
             }
-            match scan.read(entry, self.limits.file_bytes) {
+            match reader.read(path, entry) {
                 Ok(bytes) if Source::digest_of(&bytes) == *known.source.digest() => {
                     known.rested = has_rested(&entry.stamp, now);
                 }
@@ -286,34 +289,58 @@ impl Loader {
     fn read(&mut self, scan: &Scan, now: UnixMillis) -> Option<(Vec<Arc<Source>>, Vec<Problem>)> {
         let _span = tracing::debug_span!("read").entered();
         let mut problems = scan.problems.clone();
-        let mut sources = Vec::with_capacity(scan.entries.len());
-        let mut files = HashMap::with_capacity(scan.entries.len());
-        for (path, entry) in &scan.entries {
-            let remembered = match self.files.remove(path) {
-                Some(known) if known.rested && known.stamp == entry.stamp => known,
-                known => match scan.read(entry, self.limits.file_bytes) {
-                    Ok(bytes) => {
-                        let read = Source::new(path, bytes);
-                        let same = known.filter(|known| known.source.same_content(&read));
-                        Remembered {
-                            stamp: entry.stamp,
-                            rested: has_rested(&entry.stamp, now),
-                            source: same.map_or_else(|| Arc::new(read), |known| known.source),
-                        }
-                    }
-                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
-                    Err(error) => {
-                        let message = format!("this file can't be read: {error}");
-                        problems.push(Problem::error(Place::file(path), &message));
-                        continue;
-                    }
-                },
-            };
-            sources.push(Arc::clone(&remembered.source));
-            files.insert(Arc::clone(path), remembered);
+        let (changed, gone) = self.differences(scan);
+        for path in &gone {
+            self.files.remove(path);
         }
-        self.files = files;
-        Some((sources, problems))
+        let most = self.limits.file_bytes;
+        let read = tasks::shared(&changed, |run| {
+            let mut reader = scan.reader(most);
+            run.iter()
+                .map(|(path, entry)| {
+                    let bytes = reader.read(path, entry)?;
+                    Ok(Source::at(Arc::clone(path), bytes))
+                })
+                .collect::<Vec<std::io::Result<Source>>>()
+        });
+        for ((path, entry), read) in changed.into_iter().zip(read) {
+            let known = self.files.remove(path);
+            let read = match read {
+                Ok(read) => read,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
+                Err(error) => {
+                    let message = format!("this file can't be read: {error}");
+                    problems.push(Problem::error(Place::file(path), &message));
+                    continue;
+                }
+            };
+            let same = known.filter(|known| known.source.same_content(&read));
+            let remembered = Remembered {
+                stamp: entry.stamp,
+                rested: has_rested(&entry.stamp, now),
+                source: same.map_or_else(|| Arc::new(read), |known| known.source),
+            };
+            self.files.insert(Arc::clone(path), remembered);
+        }
+        let sources = self.files.values().map(|file| Arc::clone(&file.source));
+        Some((sources.collect(), problems))
+    }
+
+    /// The files of a scan that must be read, and those remembered that are no more.
+    fn differences<'a>(&self, scan: &'a Scan) -> (Vec<(&'a Arc<str>, &'a Entry)>, Vec<Arc<str>>) {
+        let (mut changed, mut gone) = (Vec::new(), Vec::new());
+        let mut known = self.files.iter().peekable();
+        for (path, entry) in &scan.entries {
+            while let Some((old, _)) = known.next_if(|(old, _)| *old < path) {
+                gone.push(Arc::clone(old));
+            }
+            match known.next_if(|(old, _)| *old == path) {
+                Some((_, file)) if file.rested && file.stamp == entry.stamp => {}
+                _ => changed.push((path, entry)),
+            }
+        }
+        gone.extend(known.map(|(old, _)| Arc::clone(old)));
+        (changed, gone)
     }
 }
 

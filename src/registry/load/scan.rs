@@ -38,8 +38,8 @@ pub struct Folder {
 /// A file to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
-    /// Its path below the root, without links.
-    at: PathBuf,
+    /// Its path below the root without links, where that is not the one that people see.
+    at: Option<Box<Path>>,
     pub(super) stamp: Stamp,
 }
 
@@ -76,6 +76,7 @@ pub(super) fn scan(root: &Path, limits: &Limits) -> Result<Scan, LoadError> {
         bytes: 0,
         files: 0,
         above: vec![identity(&stat)],
+        entries: Vec::new(),
         scan: Scan {
             root: resolved,
             entries: BTreeMap::new(),
@@ -102,21 +103,42 @@ pub(super) fn scan(root: &Path, limits: &Limits) -> Result<Scan, LoadError> {
             },
             Stop::Root(error) => refused(error),
         })?;
-    if walk.scan.entries.is_empty() && walk.scan.problems.is_empty() {
+    let mut scan = walk.scan;
+    // In one go: nearly in order as they come.
+    scan.entries = walk.entries.into_iter().collect();
+    if scan.entries.is_empty() && scan.problems.is_empty() {
         return Err(LoadError::Empty(name));
     }
-    Ok(walk.scan)
+    Ok(scan)
 }
 
 impl Scan {
-    /// The bytes of a file of this scan.
+    /// A reader of the files of this scan, of at most so many bytes each.
+    pub(super) const fn reader(&self, most: u64) -> Reader<'_> {
+        Reader {
+            scan: self,
+            most,
+            folder: None,
+        }
+    }
+}
+
+/// Reads files of one scan. The folder of the last one stays open, for the next often stands beside it.
+pub(super) struct Reader<'a> {
+    scan: &'a Scan,
+    most: u64,
+    folder: Option<(&'a Path, OwnedFd)>,
+}
+
+impl<'a> Reader<'a> {
+    /// The bytes of a file.
     ///
     /// # Errors
     /// What the system says; `NotFound` also when another file stands there by now.
-    pub(super) fn read(&self, entry: &Entry, most: u64) -> io::Result<Vec<u8>> {
+    pub(super) fn read(&mut self, path: &'a Arc<str>, entry: &'a Entry) -> io::Result<Vec<u8>> {
         let changed = || io::Error::from(io::ErrorKind::NotFound);
-        let root = open(&self.root, FOLDER, Mode::empty())?;
-        let file = open_below(root, &entry.at, FILE).map_err(|error| match error {
+        let at = entry.at.as_deref().unwrap_or(Path::new(&**path));
+        let file = self.open(at).map_err(|error| match error {
             Errno::LOOP | Errno::NOTDIR | Errno::NXIO => changed(),
             other => other.into(),
         })?;
@@ -124,12 +146,31 @@ impl Scan {
         if stamp(&stat) != entry.stamp || kind(&stat) != FileType::RegularFile {
             return Err(changed());
         }
-        let mut bytes = Vec::new();
-        File::from(file).take(most + 1).read_to_end(&mut bytes)?;
+        // One byte more than there is, so that the end is seen without another read.
+        let size = usize::try_from(entry.stamp.size.min(self.most)).unwrap_or_default();
+        let mut bytes = Vec::with_capacity(size.saturating_add(1));
+        File::from(file)
+            .take(self.most + 1)
+            .read_to_end(&mut bytes)?;
         if u64::try_from(bytes.len()) != Ok(entry.stamp.size) {
             return Err(changed());
         }
         Ok(bytes)
+    }
+
+    fn open(&mut self, at: &'a Path) -> rustix::io::Result<OwnedFd> {
+        let (folder, name) = (at.parent().unwrap_or(Path::new("")), at.file_name());
+        let name = name.ok_or(Errno::INVAL)?;
+        if let Some((open, here)) = &self.folder
+            && open.as_os_str() == folder.as_os_str()
+        {
+            return openat(here, name, FILE, Mode::empty());
+        }
+        let root = rustix::fs::open(&self.scan.root, FOLDER, Mode::empty())?;
+        let here = open_below(root, folder, FOLDER)?;
+        let file = openat(&here, name, FILE, Mode::empty());
+        self.folder = Some((folder, here));
+        file
     }
 }
 
@@ -146,6 +187,7 @@ struct Walk<'a> {
     files: usize,
     /// The folders from the root to here: a link to one of them is a loop.
     above: Vec<Identity>,
+    entries: Vec<(Arc<str>, Entry)>,
     scan: Scan,
 }
 
@@ -170,11 +212,18 @@ impl Walk<'_> {
                 return Ok(());
             }
         };
-        names.sort();
+        names.sort_unstable();
+        let (mut shown, mut at) = (shown.to_owned(), at.to_owned());
         for name in names {
             let name = OsStr::from_bytes(&name);
             match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
-                Ok(stat) => self.entry(folder, &stat, &shown.join(name), &at.join(name))?,
+                Ok(stat) => {
+                    shown.push(name);
+                    at.push(name);
+                    self.entry(folder, &stat, &shown, &at)?;
+                    shown.pop();
+                    at.pop();
+                }
                 // Gone since it was listed: the next scan sees it so too, or something else.
                 Err(Errno::NOENT) => {}
                 Err(error) => {
@@ -237,11 +286,9 @@ impl Walk<'_> {
             return Err(Stop::Bytes);
         }
         let path: Arc<str> = Arc::from(shown.to_string_lossy());
-        let entry = Entry {
-            at: at.to_owned(),
-            stamp,
-        };
-        self.scan.entries.insert(path, entry);
+        let same = at.as_os_str() == OsStr::new(&*path);
+        let at = (!same).then(|| Box::from(at));
+        self.entries.push((path, Entry { at, stamp }));
         Ok(())
     }
 

@@ -4,16 +4,16 @@
 //! answered the same and every person would read the same: order, layout, comments and file names
 //! do not count; a description does.
 //!
-//! It is over the policy, the digest of each resource and the digest of each client, both in the order of their
-//! names. So a registry of 100,000 clients is digested anew by what changed and one pass over 3 MB.
+//! It is over the policy, the digest of each resource and the digest of each client, all resources and all clients
+//! in the order of their digests. So a registry of 100,000 clients is digested anew by what changed and one pass
+//! over 3 MB.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::snapshot::{Client, Policy, Resource, ResourceGrant, StoredSecret};
-use crate::domain::{ClientId, Digest, UnixSeconds};
+use crate::domain::{Digest, UnixSeconds};
 
 /// Names this form: another form of the same content has another digest.
 const LABEL: &str = "grantd registry v2";
@@ -28,57 +28,41 @@ const CLIENT_LABEL: &str = "client";
 /// long as sorting it.
 const FEW: usize = 100;
 
-/// The digest of each client, in the order of their ids: one that changes does not cost those of the others.
+/// The digests of all clients, in their own order: one client that changes does not cost the others.
 #[derive(Debug, Default)]
-pub(super) struct Digests(Vec<(ClientId, Digest)>);
+pub(super) struct Digests(Vec<Digest>);
 
 impl Digests {
     /// Of these clients.
     pub(super) fn of<'a>(clients: impl Iterator<Item = &'a Client>) -> Self {
         let mut form = Form::default();
-        let mut digests: Vec<_> = clients
-            .map(|client| (client.id.clone(), form.digest_of_client(client)))
-            .collect();
+        let mut digests: Vec<_> = clients.map(|it| form.digest_of_client(it)).collect();
         digests.sort_unstable();
         Self(digests)
     }
 
-    /// Takes out those of some clients, and takes in, or anew, those of others.
-    pub(super) fn replace(&mut self, removed: &[ClientId], changed: &[Arc<Client>]) {
-        let mut form = Form::default();
-        if removed.len() + changed.len() > FEW {
-            let old: HashSet<&ClientId> = removed
-                .iter()
-                .chain(changed.iter().map(|client| &client.id))
-                .collect();
-            self.0.retain(|(id, _)| !old.contains(id));
-            let new = changed.iter();
-            self.0
-                .extend(new.map(|client| (client.id.clone(), form.digest_of_client(client))));
-            // Two runs in order: sorting them is one merge, once the second is sorted.
-            self.0.sort();
+    /// Takes out those of some clients, as they were, and takes in those of others.
+    pub(super) fn replace<'a>(
+        &mut self,
+        gone: impl Iterator<Item = &'a Client>,
+        come: impl Iterator<Item = &'a Client>,
+    ) {
+        let (gone, come) = (Self::of(gone), Self::of(come));
+        if gone.0.len() + come.0.len() > FEW {
+            self.0.retain(|it| gone.0.binary_search(it).is_err());
+            self.0.extend(come.0);
+            self.0.sort_unstable();
             return;
         }
-        for id in removed {
-            if let Ok(at) = self.place(id) {
+        for digest in gone.0 {
+            if let Ok(at) = self.0.binary_search(&digest) {
                 self.0.remove(at);
             }
         }
-        for client in changed {
-            let entry = (client.id.clone(), form.digest_of_client(client));
-            match self.place(&client.id) {
-                Ok(at) => {
-                    if let Some(place) = self.0.get_mut(at) {
-                        *place = entry;
-                    }
-                }
-                Err(at) => self.0.insert(at, entry),
-            }
+        for digest in come.0 {
+            let at = self.0.binary_search(&digest).unwrap_or_else(|at| at);
+            self.0.insert(at, digest);
         }
-    }
-
-    fn place(&self, id: &ClientId) -> Result<usize, usize> {
-        self.0.binary_search_by(|(known, _)| known.cmp(id))
     }
 
     /// The digest of a registry with these clients.
@@ -87,20 +71,18 @@ impl Digests {
         policy: &Policy,
         resources: impl Iterator<Item = &'a Arc<Resource>>,
     ) -> Digest {
+        let mut one = Form::default();
+        let digests = resources.map(|it| one.digest(RESOURCE_LABEL, |form| form.resource(it)));
+        let mut resources: Vec<Digest> = digests.collect();
+        resources.sort_unstable();
         let mut form = Form::default();
         form.text(LABEL);
         form.policy(policy);
-        let mut resources: Vec<_> = resources.collect();
-        resources.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        let mut one = Form::default();
-        form.list(&resources, |form, it| {
-            let digest = one.digest(RESOURCE_LABEL, |form| form.resource(it));
-            form.0.extend_from_slice(digest.as_bytes());
-        });
-        form.0.reserve(self.0.len().saturating_mul(32));
-        form.list(&self.0, |form, (_, digest)| {
-            form.0.extend_from_slice(digest.as_bytes())
-        });
+        for digests in [&resources, &self.0] {
+            form.0
+                .reserve(digests.len().saturating_mul(size_of::<Digest>()));
+            form.list(digests, |form, it| form.0.extend_from_slice(it.as_bytes()));
+        }
         Digest::of(&form.0)
     }
 }

@@ -168,12 +168,12 @@ impl Snapshot {
     }
 
     /// The same with other clients: without some, with others that are new or changed. `digests` are those of
-    /// the clients as they are then. What is left as it is, is shared.
+    /// its clients, and become those of the new one's. What is left as it is, is shared.
     pub(super) fn replaced(
         &self,
         removed: &[ClientId],
         changed: &[Arc<Client>],
-        digests: &Digests,
+        digests: &mut Digests,
     ) -> Self {
         let before = removed
             .iter()
@@ -181,9 +181,9 @@ impl Snapshot {
         let gone = before
             .filter_map(|id| self.clients.get(id))
             .map(Arc::as_ref);
-        let deadlines = self
-            .deadlines
-            .replaced(gone, changed.iter().map(Arc::as_ref));
+        let come = changed.iter().map(Arc::as_ref);
+        digests.replace(gone.clone(), come.clone());
+        let deadlines = self.deadlines.replaced(gone, come);
         let mut clients = self.clients.clone();
         for id in removed {
             clients.remove(id);

@@ -18,16 +18,19 @@ use crate::registry::snapshot::{Client, Policy, Resource, ResourceGrant, Snapsho
 pub(super) fn snapshot(registry: &Registry<'_>, before: Option<&Snapshot>) -> (Snapshot, Digests) {
     let resources: HashMap<&str, Arc<Resource>> = registry
         .resources
+        .sorted()
         .iter()
-        .filter_map(|(name, found)| {
-            let known = before.and_then(|before| before.resources.get(*name));
+        .filter_map(|found| {
+            let name = found.def.name.get_ref().as_str();
+            let known = before.and_then(|before| before.resources.get(name));
             let resource = resource(found.def, &registry.policy)?;
-            Some((*name, kept_or(known, resource)))
+            Some((name, kept_or(known, resource)))
         })
         .collect();
     let clients = registry
         .clients
-        .values()
+        .sorted()
+        .iter()
         .map(|found| {
             let known = before.and_then(|before| before.clients.get(found.def.id.get_ref()));
             kept_or(known, client(*found, &resources))
@@ -42,14 +45,15 @@ pub(super) fn snapshot(registry: &Registry<'_>, before: Option<&Snapshot>) -> (S
 
 /// Whether the resources and the policy of a registry are those of a snapshot.
 pub(super) fn says_the_same(registry: &Registry<'_>, snapshot: &Snapshot) -> bool {
-    let same = |(name, found): (&&str, &Found<'_, ResourceDef>)| {
-        let known = snapshot.resources.get(*name);
+    let resources = registry.resources.sorted();
+    let same = |found: &Found<'_, ResourceDef>| {
+        let known = snapshot.resources.get(found.def.name.get_ref());
         let now = resource(found.def, &registry.policy);
         known.is_some_and(|known| now.is_some_and(|now| **known == now))
     };
     registry.policy == snapshot.policy
-        && registry.resources.len() == snapshot.resources.len()
-        && registry.resources.iter().all(same)
+        && resources.len() == snapshot.resources.len()
+        && resources.iter().all(same)
 }
 
 fn kept_or<T: PartialEq>(known: Option<&Arc<T>>, now: T) -> Arc<T> {

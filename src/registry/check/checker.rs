@@ -201,8 +201,9 @@ impl Accepted {
         }
         self.hashes.extend(hashes_come);
         if !removed.is_empty() || !changed.is_empty() {
-            self.digests.replace(&removed, &changed);
-            let snapshot = self.snapshot.replaced(&removed, &changed, &self.digests);
+            let snapshot = self
+                .snapshot
+                .replaced(&removed, &changed, &mut self.digests);
             self.snapshot = Arc::new(snapshot);
         }
     }

@@ -41,7 +41,7 @@ pub(super) fn examine_client(
             None if registry.may_be_defined(name) => {}
             None => {
                 found.error(|| {
-                    let names = registry.resources.keys().copied();
+                    let names = registry.resources.names();
                     let message = format!(
                         "client `{id}` is granted scopes on an undefined resource `{name}`"
                     );

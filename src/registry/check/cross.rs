@@ -1,5 +1,6 @@
 //! What can only be said of all files together: names, references, the policy. Pure.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -16,8 +17,8 @@ use crate::registry::source::Source;
 
 /// All definitions by name, and the policy that holds.
 pub(super) struct Registry<'a> {
-    pub(super) resources: HashMap<&'a str, Found<'a, ResourceDef>>,
-    pub(super) clients: HashMap<&'a str, Found<'a, ClientDef>>,
+    pub(super) resources: ByName<'a, ResourceDef>,
+    pub(super) clients: ByName<'a, ClientDef>,
     pub(super) policy: Policy,
     policy_at: Option<Found<'a, PolicyDef>>,
     partial: Vec<&'a Source>,
@@ -30,8 +31,8 @@ pub(super) fn examine<'a>(
     found: &mut Findings,
 ) -> Registry<'a> {
     let registry = examine_resources(files, rules, found);
-    let mut hashes = HashMap::new();
-    for client in sorted(&registry.clients) {
+    let mut hashes = HashMap::with_capacity(registry.clients.sorted().len());
+    for client in registry.clients.sorted().iter().copied() {
         examine_client(client, &registry, found);
         for secret in &client.def.secrets {
             examine_secret(client, secret, &registry, found);
@@ -52,18 +53,8 @@ pub(super) fn examine_resources<'a>(
         .iter()
         .any(|file| file.partial && is_policy_file(file, rules));
     let registry = Registry {
-        resources: by_name(files, "resource", found, |file| {
-            file.resources
-                .iter()
-                .map(|def| (def.name.get_ref().as_str(), def.name.span(), def))
-                .collect()
-        }),
-        clients: by_name(files, "client", found, |file| {
-            file.clients
-                .iter()
-                .map(|def| (def.id.get_ref().as_str(), def.id.span(), def))
-                .collect()
-        }),
+        resources: by_name(files, "resource", found, |file| file.resources.as_slice()),
+        clients: by_name(files, "client", found, |file| file.clients.as_slice()),
         policy: resolve_policy(policy_at, unread),
         policy_at,
         partial: files
@@ -73,52 +64,95 @@ pub(super) fn examine_resources<'a>(
             .collect(),
     };
     let mut identifiers = HashMap::new();
-    for resource in sorted(&registry.resources) {
+    for resource in registry.resources.sorted().iter().copied() {
         examine_resource(resource, &registry, rules, found);
         unique_identifier(resource, &mut identifiers, found);
     }
     registry
 }
 
-/// Definitions in the order of files and places, so that "first" means what a reader expects.
-fn sorted<'a, T>(map: &HashMap<&'a str, Found<'a, T>>) -> Vec<Found<'a, T>> {
-    let mut all: Vec<_> = map.iter().collect();
-    all.sort_by_key(|(name, found)| (found.file.source().path(), **name));
-    all.into_iter().map(|(_, found)| *found).collect()
+/// A definition by what names it.
+trait Defined {
+    /// The name, and where it stands.
+    fn name(&self) -> (&str, Range<usize>);
 }
 
-fn by_name<'a, T>(
+impl Defined for ResourceDef {
+    fn name(&self) -> (&str, Range<usize>) {
+        (self.name.get_ref().as_str(), self.name.span())
+    }
+}
+
+impl Defined for ClientDef {
+    fn name(&self) -> (&str, Range<usize>) {
+        (self.id.get_ref().as_str(), self.id.span())
+    }
+}
+
+/// Definitions by name, the first of each.
+pub(super) struct ByName<'a, T> {
+    names: HashMap<&'a str, Found<'a, T>>,
+    /// The same in the order of files and names, so that "first" means what a reader expects.
+    sorted: Vec<Found<'a, T>>,
+}
+
+impl<'a, T> ByName<'a, T> {
+    /// The definition of this name.
+    pub(super) fn get(&self, name: &str) -> Option<&Found<'a, T>> {
+        self.names.get(name)
+    }
+
+    /// All names, in any order.
+    pub(super) fn names(&self) -> impl Iterator<Item = &'a str> {
+        self.names.keys().copied()
+    }
+
+    /// All definitions, in the order of files and names.
+    pub(super) fn sorted(&self) -> &[Found<'a, T>] {
+        &self.sorted
+    }
+}
+
+fn by_name<'a, T: Defined>(
     files: &'a [Arc<Definitions>],
     what: &str,
     found: &mut Findings,
-    defs: impl Fn(&'a Definitions) -> Vec<(&'a str, Range<usize>, &'a T)>,
-) -> HashMap<&'a str, Found<'a, T>> {
-    let mut all = HashMap::new();
-    let mut spans: HashMap<&str, Range<usize>> = HashMap::new();
+    defs: impl Fn(&'a Definitions) -> &'a [T],
+) -> ByName<'a, T> {
+    let count = files.iter().map(|file| defs(file).len()).sum();
+    let mut names: HashMap<&str, Found<'a, T>> = HashMap::with_capacity(count);
+    let mut sorted = Vec::with_capacity(count);
     for file in files {
-        for (name, span, def) in defs(file) {
+        for def in defs(file) {
             let here = Found {
                 file: file.as_ref(),
                 def,
             };
-            let first: &Found<'_, T> = match all.entry(name) {
+            let (name, span) = def.name();
+            let first: &Found<'_, T> = match names.entry(name) {
                 std::collections::hash_map::Entry::Vacant(entry) => {
                     entry.insert(here);
-                    spans.insert(name, span);
+                    sorted.push(here);
                     continue;
                 }
                 std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
             };
-            let first_span = spans.get(name).cloned().unwrap_or_default();
             found.error(|| {
                 let message = format!("{what} `{name}` is defined twice");
                 Problem::error(here.place(span), &message)
                     .advise("a name is defined once, in whatever file: rename or remove one")
-                    .also(first.place(first_span), "first defined here")
+                    .also(first.place(first.def.name().1), "first defined here")
             });
         }
     }
-    all
+    // Files come in the order of their paths, mostly: then this is one look at each.
+    sorted.sort_by(|a, b| {
+        let files = || a.file.source().path().cmp(b.file.source().path());
+        let same = std::ptr::eq(a.file, b.file);
+        let order = if same { Ordering::Equal } else { files() };
+        order.then_with(|| a.def.name().0.cmp(b.def.name().0))
+    });
+    ByName { names, sorted }
 }
 
 fn the_policy<'a>(

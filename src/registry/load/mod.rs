@@ -162,6 +162,14 @@ struct Remembered {
     source: Arc<Source>,
 }
 
+/// What a scan saw otherwise than is remembered.
+struct Differences<'a> {
+    /// Files to be read.
+    changed: Vec<(&'a Arc<str>, &'a Entry)>,
+    /// Files that are no more.
+    gone: Vec<Arc<str>>,
+}
+
 /// What a scan saw, for comparison with the next one.
 #[derive(Clone, Debug, PartialEq)]
 struct Seen {
@@ -289,7 +297,7 @@ impl Loader {
     fn read(&mut self, scan: &Scan, now: UnixMillis) -> Option<(Vec<Arc<Source>>, Vec<Problem>)> {
         let _span = tracing::debug_span!("read").entered();
         let mut problems = scan.problems.clone();
-        let (changed, gone) = self.differences(scan);
+        let Differences { changed, gone } = self.differences(scan);
         for path in &gone {
             self.files.remove(path);
         }
@@ -327,7 +335,7 @@ impl Loader {
     }
 
     /// The files of a scan that must be read, and those remembered that are no more.
-    fn differences<'a>(&self, scan: &'a Scan) -> (Vec<(&'a Arc<str>, &'a Entry)>, Vec<Arc<str>>) {
+    fn differences<'a>(&self, scan: &'a Scan) -> Differences<'a> {
         let (mut changed, mut gone) = (Vec::new(), Vec::new());
         let mut known = self.files.iter().peekable();
         for (path, entry) in &scan.entries {
@@ -340,7 +348,7 @@ impl Loader {
             }
         }
         gone.extend(known.map(|(old, _)| Arc::clone(old)));
-        (changed, gone)
+        Differences { changed, gone }
     }
 }
 

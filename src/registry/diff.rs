@@ -44,9 +44,9 @@ pub enum Change {
     /// The policy says something else now.
     PolicyChanged {
         /// As it was.
-        before: Policy,
+        before: Box<Policy>,
         /// As it is.
-        after: Policy,
+        after: Box<Policy>,
     },
 }
 
@@ -98,8 +98,8 @@ pub fn diff(old: &Snapshot, new: &Snapshot) -> Vec<Change> {
     let mut changes = Vec::new();
     if old.policy != new.policy {
         changes.push(Change::PolicyChanged {
-            before: old.policy.clone(),
-            after: new.policy.clone(),
+            before: Box::new(old.policy.clone()),
+            after: Box::new(new.policy.clone()),
         });
     }
     let resources = differing(&old.resources, &new.resources);
@@ -140,7 +140,7 @@ pub fn apply(old: &Snapshot, changes: &[Change]) -> Snapshot {
             Change::ResourceRemoved(resource) => {
                 resources.remove(&resource.name);
             }
-            Change::PolicyChanged { after, .. } => policy = after.clone(),
+            Change::PolicyChanged { after, .. } => policy = after.as_ref().clone(),
         }
     }
     let clients = clients

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::policy::{Field, FieldSet, NamePatterns, NeverTogether, RequiredFields, TwoOwners};
 use super::snapshot::{Client, Policy, Resource, ResourceGrant, StoredSecret};
 use crate::domain::{Digest, UnixSeconds};
 
@@ -136,19 +137,6 @@ impl Form {
         self.digest(CLIENT_LABEL, |form| form.client(client))
     }
 
-    fn policy(&mut self, policy: &Policy) {
-        let Policy {
-            max_token_lifetime,
-            max_secret_lifetime,
-            require_owner,
-        } = policy;
-        self.number(max_token_lifetime.seconds());
-        self.optional(max_secret_lifetime.as_ref(), |form, it| {
-            form.number(it.seconds());
-        });
-        self.number(u64::from(*require_owner));
-    }
-
     fn claims(&mut self, claims: &serde_json::Map<String, Value>) {
         let mut sorted: Vec<_> = claims.iter().collect();
         sorted.sort_by_key(|(name, _)| *name);
@@ -177,6 +165,70 @@ impl Form {
                 self.text(&other.to_string());
             }
         }
+    }
+
+    fn policy(&mut self, policy: &Policy) {
+        let Policy {
+            owner,
+            max_token_lifetime,
+            max_secret_lifetime,
+            require_owner,
+            max_removed_clients,
+            allowed_auth_methods,
+            required_fields,
+            names,
+            two_owners,
+            never_together,
+        } = policy;
+        self.optional(owner.as_ref(), |form, it| form.text(it.as_str()));
+        self.number(max_token_lifetime.seconds());
+        self.optional(max_secret_lifetime.as_ref(), |form, it| {
+            form.number(it.seconds());
+        });
+        self.number(u64::from(*require_owner));
+        self.optional(max_removed_clients.as_ref(), |form, it| {
+            form.text(&it.to_string());
+        });
+        self.optional(allowed_auth_methods.as_ref(), |form, it| {
+            form.list(it, |form, method| form.text(method.name()));
+        });
+        let RequiredFields {
+            client,
+            resource,
+            secret,
+        } = required_fields;
+        self.fields(*client);
+        self.fields(*resource);
+        self.fields(*secret);
+        let NamePatterns {
+            client,
+            resource,
+            scope,
+            owner,
+        } = names;
+        for pattern in [client, resource, scope, owner] {
+            self.optional(pattern.as_ref(), |form, it| form.text(it.as_str()));
+        }
+        self.list(two_owners, |form, it| {
+            let TwoOwners {
+                resource,
+                scopes,
+                owner,
+            } = it;
+            form.text(resource.as_str());
+            form.list(scopes, |form, it| form.text(it.as_str()));
+            form.text(owner.as_str());
+        });
+        self.list(never_together, |form, it| {
+            let NeverTogether { grants, reason } = it;
+            form.list(grants, |form, it| form.text(&it.to_string()));
+            form.optional(reason.as_ref(), |form, it| form.text(it));
+        });
+    }
+
+    fn fields<F: Field>(&mut self, fields: FieldSet<F>) {
+        let names: Vec<&str> = fields.iter().map(Field::name).collect();
+        self.list(&names, |form, it| form.text(it));
     }
 
     fn resource(&mut self, resource: &Resource) {

@@ -72,6 +72,7 @@ fn resource(def: &ResourceDef, policy: &Policy) -> Option<Resource> {
         name,
         identifier,
         title,
+        absent: _,
         owner,
         token_lifetime,
         algorithm,
@@ -108,6 +109,7 @@ pub(super) fn client(
     let ClientDef {
         id,
         title,
+        absent: _,
         owner,
         expires,
         disabled,
@@ -159,6 +161,7 @@ pub(super) fn client(
 fn secret(def: &SecretDef) -> StoredSecret {
     let SecretDef {
         at: _,
+        absent: _,
         verifier,
         label,
         created,

@@ -13,9 +13,10 @@ use std::sync::Arc;
 
 use super::build;
 use super::clients::{examine_client, examine_secret};
-use super::cross::{self, Registry};
+use super::cross;
 use super::define::{ClientDef, Definitions};
 use super::findings::{Findings, Found, MAX_FINDINGS};
+use super::rules::Rulebook;
 use super::{Rules, judge};
 use crate::domain::ClientId;
 use crate::registry::diagnostic::{self, Problem};
@@ -44,8 +45,9 @@ struct Accepted {
     files: Vec<Arc<Definitions>>,
     snapshot: Arc<Snapshot>,
     digests: Digests,
-    /// The first bytes of all hashes: where one is there already, everything is looked at.
-    hashes: HashSet<u64>,
+    /// The first bytes of all hashes: where one is there already, everything is looked at. `None` where two begin
+    /// the same: then it can't be told whether both are gone.
+    hashes: Option<HashSet<u64>>,
     warnings: Vec<Problem>,
 }
 
@@ -84,7 +86,7 @@ impl Checker {
         let (checked, digests) = judge(files, &self.rules, before)?;
         let accepted = Accepted {
             files: files.to_vec(),
-            hashes: hashes(files).collect(),
+            hashes: distinct(hashes(files)),
             digests,
             snapshot: Arc::new(checked.snapshot),
             warnings: checked.warnings,
@@ -124,14 +126,20 @@ impl Accepted {
             self.snapshot.clients.contains_key(*id)
         })?;
         let (hashes_gone, hashes_come) = (hashes(&gone).collect(), hashes(&come).collect());
-        let known = |hash: &u64| self.hashes.contains(hash);
+        let all = self.hashes.as_ref()?;
+        let known = |hash: &u64| all.contains(hash);
         left_out(hashes(&gone), hashes(&come), known)?;
         let defs = come.iter().flat_map(|file| {
             let file: &Definitions = file;
             file.clients.iter().map(move |def| Found { file, def })
         });
+        let book = Rulebook::of(registry.policy_at);
         for client in defs.clone() {
-            examine(client, &registry, &mut found);
+            examine_client(client, &registry, &mut found);
+            book.examine_client(client, &mut found);
+            for secret in &client.def.secrets {
+                examine_secret(client, secret, &registry, &mut found);
+            }
         }
         Some(Change {
             removed: left.into_iter().cloned().collect(),
@@ -196,23 +204,18 @@ impl Accepted {
         } = change;
         self.warnings = warnings;
         self.files = files.to_vec();
-        for hash in &hashes_gone {
-            self.hashes.remove(hash);
+        if let Some(known) = &mut self.hashes {
+            for hash in &hashes_gone {
+                known.remove(hash);
+            }
+            known.extend(hashes_come);
         }
-        self.hashes.extend(hashes_come);
         if !removed.is_empty() || !changed.is_empty() {
             let snapshot = self
                 .snapshot
                 .replaced(&removed, &changed, &mut self.digests);
             self.snapshot = Arc::new(snapshot);
         }
-    }
-}
-
-fn examine(client: Found<'_, ClientDef>, registry: &Registry<'_>, found: &mut Findings) {
-    examine_client(client, registry, found);
-    for secret in &client.def.secrets {
-        examine_secret(client, secret, registry, found);
     }
 }
 
@@ -259,6 +262,16 @@ fn left_out<T: Copy + Eq + Hash>(
         left.remove(&it);
     }
     Some(left)
+}
+
+fn distinct(all: impl Iterator<Item = u64>) -> Option<HashSet<u64>> {
+    let mut seen = HashSet::new();
+    for it in all {
+        if !seen.insert(it) {
+            return None;
+        }
+    }
+    Some(seen)
 }
 
 fn ids<'a>(files: &[&'a Arc<Definitions>]) -> impl Iterator<Item = &'a ClientId> {

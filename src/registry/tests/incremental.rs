@@ -285,3 +285,26 @@ fn what_says_the_same_stays_the_same_object() {
     let fifth = check(&files).unwrap();
     assert!(kept(&fourth, &fifth, "c0-0") && fifth.digest != fourth.digest);
 }
+
+/// Hashes are what a file says: two that begin the same must not hide a third.
+#[test]
+fn a_hash_is_known_by_all_its_bytes() {
+    let mut files = Files::default();
+    files.write(FILES, &resources_text(0, None));
+    let write = |files: &mut Files, file: u8, differs: &str| {
+        let hash = format!("{}{differs}{}", "A".repeat(30), "A".repeat(12));
+        let text = format!(
+            "[client.c{file}]\ngrants = {{ two = [] }}\n[[client.c{file}.secret]]\nhash = \"sha256:{hash}\"\n"
+        );
+        files.write(file, &text);
+    };
+    write(&mut files, 0, "A");
+    write(&mut files, 1, "B");
+    let mut checker = Checker::new(Rules::default());
+    assert!(checker.check(&files.all()).is_ok());
+    files.edit(&Edit::Gone(1));
+    assert!(checker.check(&files.all()).is_ok());
+    write(&mut files, 2, "A");
+    let judged = checker.check(&files.all()).unwrap_err();
+    assert_eq!(judged, check(&files.all(), &Rules::default()).unwrap_err());
+}

@@ -20,6 +20,7 @@ mod cli;
 mod client_credentials;
 mod clock;
 mod connections;
+mod converge;
 mod crash;
 mod credentials;
 mod dev;

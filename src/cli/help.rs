@@ -111,7 +111,7 @@ Examples:
       --grant billing=invoice:read
   grantd client snippet nightly --lang python --registry registry.d \\
       --issuer https://auth.example.com
-  grantd client disable nightly --reason 'its secret is in a public log'";
+  grantd client disable nightly --reason ticket-4711";
 
 /// `grantd client new`
 pub(super) const CLIENT_NEW: &str = "\
@@ -374,7 +374,7 @@ What next:
 /// `grantd client disable`
 pub(super) const CLIENT_DISABLE: &str = "\
 Examples:
-  grantd client disable nightly --reason 'its secret is in a public log'
+  grantd client disable nightly --reason ticket-4711
   grantd client disable nightly --config ./grantd.toml --format json
   grantd client disable nightly --socket /run/grantd/admin.sock
 
@@ -393,7 +393,7 @@ What next:
 /// `grantd client enable`
 pub(super) const CLIENT_ENABLE: &str = "\
 Examples:
-  grantd client enable nightly --force --reason 'has a new secret'
+  grantd client enable nightly --force --reason ticket-4711
   grantd client enable nightly --config ./grantd.toml
 
 Exit codes:
@@ -425,7 +425,7 @@ Exit codes:
 pub(super) const OVERLAY_CLEAR: &str = "\
 Examples:
   grantd overlay clear 3
-  grantd overlay clear --client nightly --force --reason 'has a new secret'
+  grantd overlay clear --client nightly --force --reason ticket-4711
 
 Exit codes:
   0  dropped: what the registry says counts again
@@ -437,7 +437,7 @@ Exit codes:
 /// `grantd revoke`
 pub(super) const REVOKE: &str = "\
 Examples:
-  grantd revoke --client nightly --reason 'its secret is in a public log'
+  grantd revoke --client nightly --reason ticket-4711
   grantd revoke --jti 0123456789abcdef0123456789abcdef
   grantd revoke --before 2026-11-23T08:30:00Z
   grantd revoke --client nightly --before 2026-11-23T08:30:00Z

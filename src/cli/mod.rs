@@ -55,7 +55,7 @@ enum Command {
     /// Lists and rotates signing keys.
     Keys(keys::Args),
     /// Reads, searches and verifies the audit events.
-    Audit(audit::Args),
+    Audit(Box<audit::Args>),
     /// Shows how a live daemon stands.
     Status(status::Args),
     /// Gets an access token, for a script or a cron job.

@@ -21,6 +21,7 @@ use crate::audit::Journal;
 use crate::audit::event::{AdminAct, AdminEvent, ControlEvent, Outside};
 use crate::clock::Clock;
 use crate::domain::{Caller, Lifetime, UnixSeconds, chain};
+use crate::keys::ring::Ring;
 use crate::keys::rings::Rings;
 use crate::registry::overlay::{
     Command, Entry, EntryId, Overlay, Overruled, Reason, Says, Taking, What, Which,
@@ -68,8 +69,8 @@ pub(super) struct Emergencies {
 
 /// What is left to do once a command was taken.
 pub(super) enum Work {
-    /// Keep and record the entry with this number, then answer.
-    Keep(EntryId, Answer),
+    /// Keep and record an entry that is in force, then answer. Whether this command put it there.
+    Keep(Arc<Entry>, bool, Answer),
     /// Drop an entry, then answer.
     Drop(Dropping, Answer),
 }
@@ -118,17 +119,14 @@ impl Emergencies {
                 Command::Take(taking) => {
                     let next = EntryId::new(last.get().saturating_add(1));
                     match self.take_away(taking, next, (caller, reason)) {
-                        Ok(Took::Before(done)) => {
-                            tell(answer, Ok(done));
-                            continue;
-                        }
-                        Ok(Took::Now) => {
-                            last = next;
-                            Work::Keep(next, answer)
-                        }
                         Err(overruled) => {
                             tell(answer, Err(overruled));
                             continue;
+                        }
+                        Ok(entry) => {
+                            let changed = entry.id == next;
+                            last = last.max(entry.id);
+                            Work::Keep(entry, changed, answer)
                         }
                     }
                 }
@@ -139,19 +137,18 @@ impl Emergencies {
         }
     }
 
-    /// Puts an entry in force, in memory alone.
+    /// Puts an entry in force, in memory alone; or finds the one that takes as much away already.
     fn take_away(
         &self,
         taking: Taking,
         id: EntryId,
         (caller, reason): (Caller, Option<Reason>),
-    ) -> Result<Took, Overruled> {
+    ) -> Result<Arc<Entry>, Overruled> {
         let (world, now) = (self.current.load(), self.clock.now_seconds());
         let last = last_expiry(world.rings.as_deref());
         let what = taking.what(now, last.unwrap_or_else(|| now.plus(UNKNOWN_LIFETIME)))?;
         if let Some(held) = world.overlay.covers(&what) {
-            let done = done(held, &world, (true, false));
-            return Ok(Took::Before(done));
+            return Ok(Arc::clone(held));
         }
         world.overlay.has_room()?;
         warn!(entry = %id, %caller, "an operator takes away: {what}");
@@ -166,13 +163,13 @@ impl Emergencies {
         };
         self.current
             .change_overlay(|overlay| overlay.with(entry.clone()));
-        Ok(Took::Now)
+        Ok(Arc::new(entry))
     }
 
     /// There is more to write than waits its turn: what was taken away is in force all the same.
     fn answer_early(&self, work: Work) {
         match work {
-            Work::Keep(id, answer) => tell(answer, self.now_done(id)),
+            Work::Keep(entry, changed, answer) => tell(answer, self.now_done(&entry, changed)),
             Work::Drop(_, answer) => tell(answer, Err(Overruled::Stopping)),
         }
     }
@@ -193,9 +190,9 @@ impl Emergencies {
                     self.forget_what_is_over().await;
                     self.settle().await;
                 }
-                Some(Work::Keep(id, answer)) => {
+                Some(Work::Keep(entry, changed, answer)) => {
                     self.settle().await;
-                    tell(answer, self.now_done(id));
+                    tell(answer, self.now_done(&entry, changed));
                 }
                 Some(Work::Drop(dropping, answer)) => {
                     let dropped = self.give_back(dropping).await;
@@ -333,28 +330,22 @@ impl Emergencies {
         }
     }
 
-    /// How an entry stands that was just taken away.
-    fn now_done(&self, id: EntryId) -> Result<Done, Overruled> {
+    /// How something stands now that was taken away. Another command may have said more of the same meanwhile:
+    /// then its entry has the place.
+    fn now_done(&self, entry: &Entry, changed: bool) -> Result<Done, Overruled> {
         let world = self.current.load();
-        let entry = world.overlay.find(id);
-        // Another command may have said more of the same meanwhile, and taken its place.
-        entry.map_or(Err(Overruled::NoEntry(id)), |entry| {
-            Ok(done(entry, &world, (true, true)))
-        })
+        let overlay = &world.overlay;
+        let held = overlay
+            .find(entry.id)
+            .or_else(|| overlay.covers(&entry.what));
+        held.map(|held| done(held, &world, (true, changed)))
+            .ok_or(Overruled::NoEntry(entry.id))
     }
-}
-
-/// Whether something had to be taken away.
-enum Took {
-    /// It was before.
-    Before(Done),
-    /// It is now, in memory.
-    Now,
 }
 
 /// No token that any key here has signed expires later.
 fn last_expiry(rings: Option<&Rings>) -> Option<UnixSeconds> {
-    let keys = rings?.rings().iter().flat_map(|ring| ring.keys());
+    let keys = rings?.rings().iter().flat_map(Ring::keys);
     keys.filter_map(|key| key.tokens_until).max()
 }
 

@@ -14,6 +14,8 @@ mod init;
 mod json;
 mod keys;
 mod man;
+mod overlay;
+mod reach;
 mod secret;
 mod serve;
 mod status;
@@ -53,13 +55,18 @@ enum Command {
     /// Lists and rotates signing keys.
     Keys(keys::Args),
     /// Reads, searches and verifies the audit events.
-    Audit(audit::Args),
+    Audit(Box<audit::Args>),
     /// Shows how a live daemon stands.
     Status(status::Args),
     /// Gets an access token, for a script or a cron job.
     Token(token::Args),
     /// Checks an access token, and says which rule it breaks.
     Verify(verify::Args),
+    /// Lists and clears what operators took away above the registry.
+    #[command(subcommand)]
+    Overlay(overlay::Command),
+    /// Makes tokens void that were issued already.
+    Revoke(overlay::RevokeArgs),
     /// Prints the completions of a shell.
     Completions(completions::Args),
     /// Writes the manual pages.
@@ -115,6 +122,8 @@ pub fn run(cli: &Cli, io: &mut Io<'_>) -> Exit {
         Command::Status(args) => status::run(args, io),
         Command::Token(args) => token::run(args, io),
         Command::Verify(args) => verify::run(args, io),
+        Command::Overlay(command) => overlay::run(command, io),
+        Command::Revoke(args) => overlay::revoke(args, io),
         Command::Completions(args) => completions::run(args, io),
         Command::Man(args) => man::run(args, io),
     }

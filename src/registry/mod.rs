@@ -11,6 +11,7 @@
 //!   every problem at once as a [`diagnostic`]
 //! - [`diff`] says what a new snapshot means beside the one before
 //! - [`publish`] runs these once; [`watch`] runs it again whenever the folder may have changed
+//! - [`overlay`] stands above all of it: what operators took away in an emergency
 //!
 //! **Invariant:** whatever lands in the folder, the snapshot that was accepted last stands until
 //! another one is accepted whole. An empty or missing folder is an error, never a registry without
@@ -22,6 +23,7 @@ pub mod diagnostic;
 pub mod diff;
 pub mod file;
 pub mod load;
+pub mod overlay;
 pub mod publish;
 pub mod snapshot;
 pub mod source;

@@ -11,6 +11,7 @@
 
 mod support;
 
+mod admin_socket;
 mod alerts;
 mod audit_cli;
 mod audit_live;
@@ -35,6 +36,7 @@ mod key_rotation;
 mod lifecycle;
 mod limits;
 mod metrics;
+mod overlay;
 mod overload;
 mod package;
 mod registry_reload;

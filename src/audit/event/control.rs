@@ -1,5 +1,6 @@
 //! The events that are not about one request: registry, keys, the daemon itself. Pure.
 
+use super::admin::AdminEvent;
 use super::certificate::{CertificateLoaded, CertificateRefused};
 use super::json::Object;
 use super::keys::{ClockChange, KeyEvent};
@@ -30,6 +31,8 @@ pub enum ControlEvent {
     CertificateLoaded(CertificateLoaded),
     /// `daemon.certificate_refused`
     CertificateRefused(CertificateRefused),
+    /// `admin.*`
+    Admin(AdminEvent),
 }
 
 /// A registry that is served from now on.
@@ -168,6 +171,7 @@ impl ControlEvent {
             Self::Clock(_) => EventKind::DaemonClockChanged,
             Self::CertificateLoaded(_) => EventKind::DaemonCertificateLoaded,
             Self::CertificateRefused(_) => EventKind::DaemonCertificateRefused,
+            Self::Admin(event) => event.kind(),
         }
     }
 
@@ -184,6 +188,7 @@ impl ControlEvent {
             Self::Clock(change) => head(envelope, kind, None, |data| change.fill(data)),
             Self::CertificateLoaded(event) => head(envelope, kind, None, |data| event.fill(data)),
             Self::CertificateRefused(event) => head(envelope, kind, None, |data| event.fill(data)),
+            Self::Admin(event) => event.head(envelope),
         }
     }
 }

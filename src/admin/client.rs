@@ -153,9 +153,13 @@ impl AdminClient {
     fn ask(&mut self, request: &Request) -> Result<Answer, ClientFault> {
         let mut line = serde_json::to_vec(request).map_err(|_| ClientFault::Answer)?;
         line.push(b'\n');
-        self.stream.get_mut().write_all(&line)?;
-        let answer: Answer =
-            serde_json::from_slice(&self.line(MAX_ANSWER)?).map_err(|_| ClientFault::Answer)?;
+        let sent = self.stream.get_mut().write_all(&line);
+        // Who is not let in is told so before it has asked, and the question meets a closed door.
+        let line = match (sent, self.line(MAX_ANSWER)) {
+            (Err(unsent), Err(_)) => return Err(unsent.into()),
+            (_, answered) => answered?,
+        };
+        let answer: Answer = serde_json::from_slice(&line).map_err(|_| ClientFault::Answer)?;
         if answer.ok {
             return Ok(answer);
         }

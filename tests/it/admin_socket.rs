@@ -17,15 +17,21 @@ const STRANGER: u32 = 4711;
 const ADMINS: &str = "61001";
 const LOOKERS: &str = "61002";
 
+/// Adds to `[admin]`.
+fn set_admin(deployment: &Deployment, settings: &str) {
+    deployment.set("\n[admin]\n", &format!("\n[admin]\n{settings}\n"));
+}
+
 /// A deployment whose sockets lie where groups reach them.
 fn shared_sockets(commons: &Commons) -> Deployment {
     let deployment = Deployment::new();
-    deployment.append(&format!(
-        "[admin]\nsocket = {:?}\ngroup = {ADMINS:?}\n\
+    let settings = format!(
+        "socket = {:?}\ngroup = {ADMINS:?}\n\
          status_socket = {:?}\nstatus_group = {LOOKERS:?}\nstatus_mode = \"0660\"",
         commons.path("admin.sock"),
         commons.path("status.sock"),
-    ));
+    );
+    set_admin(&deployment, &settings);
     deployment
 }
 
@@ -43,7 +49,7 @@ fn the_sockets_are_the_owners_alone_unless_settings_say_otherwise() {
     let commons = Commons::new();
     let deployment = Deployment::new();
     let socket = commons.path("admin.sock");
-    deployment.append(&format!("[admin]\nsocket = {socket:?}"));
+    set_admin(&deployment, &format!("socket = {socket:?}"));
     let daemon = deployment.serve();
     let status = ["status", "--socket", &socket];
     let words = failed(&commons.grantd_as(STRANGER, "", &status), 1);
@@ -131,8 +137,11 @@ fn who_knows_the_state_directory_finds_the_sockets_wherever_they_are() {
     let mut daemon = deployment.serve();
     daemon.kill();
     let text = fs::read_to_string(deployment.config()).unwrap();
-    let (without, _) = text.split_once("\n[admin]\nsocket").unwrap();
-    fs::write(deployment.config(), without).unwrap();
+    let without: Vec<&str> = (text.lines())
+        .filter(|line| !line.starts_with("socket") && !line.starts_with("status_"))
+        .filter(|line| !line.starts_with("group"))
+        .collect();
+    fs::write(deployment.config(), without.join("\n")).unwrap();
     let _daemon = deployment.serve();
     said(&grantd(&["status", "--state", &state]));
 }
@@ -211,42 +220,36 @@ fn commands_on_keys_are_on_record() {
 fn settings_that_would_let_in_the_wrong_ones_are_refused() {
     let refused = |settings: &str| {
         let deployment = Deployment::new();
-        deployment.append(settings);
+        set_admin(&deployment, settings);
         deployment.refuse()
     };
     for (settings, words) in [
         (
-            "[admin]\nmode = \"0666\"",
+            "mode = \"0666\"",
             "others never get a socket that changes things",
         ),
-        ("[admin]\nmode = \"0770\"", "admin.mode = \"0770\""),
+        ("mode = \"0770\"", "admin.mode = \"0770\""),
+        ("status_mode = \"rw\"", "admin.status_mode = \"rw\""),
+        ("group = \"a:b\"", "admin.group = \"a:b\""),
         (
-            "[admin]\nstatus_mode = \"rw\"",
-            "admin.status_mode = \"rw\"",
-        ),
-        ("[admin]\ngroup = \"a:b\"", "admin.group = \"a:b\""),
-        (
-            "[admin]\ngroup = \"no-such-group-here\"",
+            "group = \"no-such-group-here\"",
             "there is no group \"no-such-group-here\" in /etc/group",
         ),
         (
-            "[admin]\nsocket = \"a.sock\"\nstatus_socket = \"./a.sock\"",
+            "socket = \"a.sock\"\nstatus_socket = \"./a.sock\"",
             "needs a place of its own",
         ),
         (
-            "[admin]\nsocket = \"/nowhere/admin.sock\"",
+            "socket = \"/nowhere/admin.sock\"",
             "cannot make the socket /nowhere/admin.sock: its folder is not there",
         ),
-        (
-            "[admin]\nsocket = \"grantd.toml\"",
-            "is there and is no socket",
-        ),
-        ("[admin]\nuser = \"root\"", "unknown field `user`"),
+        ("socket = \"grantd.toml\"", "is there and is no socket"),
+        ("user = \"root\"", "unknown field `user`"),
     ] {
         let said = refused(settings);
         assert!(said.contains(words), "{settings}: {said}");
     }
-    let long = format!("[admin]\nsocket = \"/{}\"", "a".repeat(110));
+    let long = format!("socket = \"/{}\"", "a".repeat(110));
     assert!(refused(&long).contains("a socket's may have 103"));
 }
 

@@ -246,7 +246,12 @@ async fn a_full_disk_keeps_nobody_alive() {
     let disk = Tmpfs::new("24m");
     let state = disk.folder("state").display().to_string();
     let deployment = Deployment::with(&["--state", &state]);
-    let mut daemon = deployment.serve();
+    let serve = || {
+        let mut daemon = deployment.serve();
+        daemon.ready.state = disk.folder("state");
+        daemon
+    };
+    let mut daemon = serve();
     let operator = Operator::of(&daemon);
     gets_a_token(&daemon, "reader").await;
     disk.fill(0);
@@ -350,7 +355,8 @@ async fn a_client_that_is_disabled_while_its_request_waits_gets_nothing() {
     let disk = Disk::new();
     let state = disk.folder().join("state").display().to_string();
     let deployment = Deployment::with(&["--state", &state]);
-    let daemon = deployment.serve();
+    let mut daemon = deployment.serve();
+    daemon.ready.state = disk.folder().join("state");
     gets_a_token(&daemon, "reader").await;
     disk.freeze();
     let asked = |client: &str| {

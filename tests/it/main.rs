@@ -36,6 +36,7 @@ mod limits;
 mod metrics;
 mod overload;
 mod package;
+mod plan;
 mod registry_reload;
 mod service;
 mod settings;

@@ -47,11 +47,9 @@ pub(super) fn report(report: &Report) -> String {
         commands.add(level, &At::default(), (title, &text));
     }
     for taken in &report.overlay {
-        commands.add(
-            "warning",
-            &At::default(),
-            ("grantd plan: above the registry", &taken.text),
-        );
+        let title = "grantd plan: above the registry";
+        let text = taken.text.to_string();
+        commands.add("warning", &At::default(), (title, &text));
     }
     for told in &report.told {
         let (level, title) = match told.statement.class {

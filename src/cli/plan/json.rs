@@ -41,8 +41,8 @@ pub(super) fn report(report: &Report) -> Value {
             owners.iter().map(Owner::as_str).collect::<Vec<_>>()
         }),
         "overlay": report.overlay.iter().map(|taken| json!({
-            "client": taken.client.as_ref().map(ClientId::as_str),
-            "text": taken.text,
+            "client": taken.disabled.as_ref().map(ClientId::as_str),
+            "text": taken.text.to_string(),
         })).collect::<Vec<_>>(),
         "last_use_exported": report.figures.map(|at| at.to_rfc3339()),
     })

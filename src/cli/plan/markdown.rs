@@ -30,7 +30,7 @@ pub(super) fn report(report: &Report) -> String {
     let (from, to) = (&report.from.label, &report.to.label);
     comment.line(&format!("From {} to {}.", code(from), code(to)));
     for taken in &report.overlay {
-        comment.item(&format!("\nAbove the registry: {}", code(&taken.text)));
+        comment.item(&format!("\nAbove the registry: {}", marked(&taken.text)));
     }
     approvals(report, &mut comment);
     for (class, heading) in [

@@ -10,6 +10,7 @@ mod json;
 mod last_use;
 mod live;
 mod markdown;
+mod overlay;
 mod report;
 mod side;
 mod source;
@@ -20,6 +21,7 @@ use std::path::PathBuf;
 
 use self::last_use::{LastUse, LastUseFault};
 use self::live::LiveFault;
+use self::overlay::OverlayFault;
 use self::report::{Refused, Report};
 use self::side::{Asked, Sides};
 use self::source::{ApprovedBy, Source};
@@ -69,6 +71,10 @@ pub(super) struct Args {
     /// Figures of last use, as `grantd status --export FILE` writes them.
     #[arg(long, value_name = "FILE")]
     last_use: Option<PathBuf>,
+    /// What operators took away above the registry, as `grantd overlay list --format json` prints it: shown
+    /// while the registry of --to does not say the same.
+    #[arg(long, value_name = "FILE")]
+    overlay: Option<PathBuf>,
     /// Trust the CA whose certificate is in this PEM file for live=https://…, instead of the system's.
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
@@ -121,6 +127,8 @@ enum PlanFault {
     Https(#[from] HttpsFault),
     #[error(transparent)]
     LastUse(#[from] LastUseFault),
+    #[error(transparent)]
+    Overlay(#[from] OverlayFault),
     #[error("--merge-base compares two git revisions: --from {from} is none")]
     NoHistory { from: String },
     #[error(
@@ -179,7 +187,7 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Exit {
 fn plan(args: &Args, io: &mut Io<'_>) -> Result<Result<Report, Refused>, PlanFault> {
     let clock = Clock::of_this_machine();
     let settings = args.settings()?;
-    let last_use = match &args.last_use {
+    let mut last_use = match &args.last_use {
         Some(path) => LastUse::read(path)?,
         None => LastUse::default(),
     };
@@ -190,6 +198,9 @@ fn plan(args: &Args, io: &mut Io<'_>) -> Result<Result<Report, Refused>, PlanFau
                 format!("the figures of last use were written {age} ago: newer uses are not told");
             warn(io, &text);
         }
+    }
+    if let Some(path) = &args.overlay {
+        last_use.overlay.extend(overlay::read(path)?);
     }
     let asked = Asked {
         from: &args.from,

@@ -1,6 +1,7 @@
 //! Everything that a plan says, before it is printed. Pure.
 
-use super::last_use::{LastUse, Taken};
+use super::last_use::LastUse;
+use super::overlay::Taken;
 use super::side::{Side, Sides};
 use crate::clock::Clock;
 use crate::domain::{Owner, UnixSeconds};
@@ -112,11 +113,8 @@ impl Report {
             last_use: last_use.credentials,
         };
         let statements = explain(old, new, &changes, &facts);
-        let open = |taken: &Taken| {
-            let client = taken.client.as_ref().map(|id| new.clients.get(id));
-            // A client that is gone or switched off has nothing left to be taken.
-            !matches!(client, Some(None)) && !client.flatten().is_some_and(|it| it.disabled)
-        };
+        // What the registry says itself is no longer above it.
+        let open = |taken: &Taken| !taken.is_said_by(new);
         Self {
             counts: Counts::of(&changes),
             told: placed(statements, &from, &to),

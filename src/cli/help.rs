@@ -9,15 +9,16 @@ Examples:
   grantd dev                    try it: a complete daemon with a demo client
   grantd init --dir /etc/grantd --issuer https://auth.example.com
   grantd check registry.d       what CI runs on a pull request
+  grantd plan registry.d        what a change means, and who must agree
   grantd serve                  the daemon, with /etc/grantd/grantd.toml
   grantd token --help           get a token for a script
 
 Exit codes:
   0  done
   1  failed: the message says why; what could pass by itself may be tried again
-  2  the arguments are wrong
-  3  refused: a registry by check, a client by the token server, a token by
-     verify; trying again gets the same
+  2  the arguments are wrong; of plan: there are changes
+  3  refused: a registry by check, a change by plan, a client by the token
+     server, a token by verify; trying again gets the same
   4  the daemon that was asked runs, and is not ready
 
 Files:

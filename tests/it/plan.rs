@@ -399,6 +399,41 @@ fn owners_of_the_base_approve_and_the_gate_holds() {
 }
 
 #[test]
+fn what_the_daemon_would_hold_back_is_told_with_its_hash() {
+    let repository = Repository::new();
+    repository.put("policy/p.toml", "[policy]\nmax_removed_clients = 1\n");
+    repository.tree.commit("A guard");
+    fs::remove_file(repository.path("registry.d/ledger/ledger.toml")).unwrap();
+    printed(&repository.plan(&[]), 2);
+    fs::remove_file(repository.path("registry.d/jobs/nightly.toml")).unwrap();
+    let (code, plan) = repository.json(&[]);
+    assert_eq!((code, &plan["refused"]), (3, &Value::Bool(true)), "{plan}");
+    let hash = plan["held"]["hash"].as_str().unwrap().to_owned();
+    let command = format!("grantd registry accept {hash}");
+    assert_eq!(plan["held"]["accept"], command);
+    let reason = plan["held"]["reasons"][0].as_str().unwrap();
+    assert!(
+        reason.contains("2 of 2 enabled clients would go away"),
+        "{reason}"
+    );
+    for format in ["text", "markdown", "github"] {
+        let text = printed(&repository.plan(&["--format", format]), 3);
+        assert!(
+            text.contains(&command) && text.contains("2 of 2 enabled"),
+            "{text}"
+        );
+    }
+    // The hash is of what goes away, not of the rest of the change.
+    repository.put_with(
+        "billing/api.toml",
+        BILLING,
+        "Billing API",
+        "The billing API",
+    );
+    assert_eq!(repository.json(&[]).1["held"]["hash"], hash.as_str());
+}
+
+#[test]
 fn what_check_refuses_is_shown_as_check_shows_it() {
     let repository = Repository::new();
     repository.put(
@@ -583,6 +618,7 @@ fn a_repository_that_lacks_an_object_is_no_smaller_registry() {
 
 /// What a commit may hold besides plain files: read by the rules of a folder.
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn a_commit_is_read_as_its_checkout_would_be() {
     let repository = Repository::new();
     let root = repository.path("registry.d");

@@ -137,6 +137,8 @@ enum PlanFault {
     )]
     Base {
         from: String,
+        /// What stands before its files' paths.
+        prefix: String,
         problems: Vec<Problem>,
     },
     #[error("cannot print the plan")]
@@ -172,8 +174,11 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Exit {
         Ok(Ok(report)) => exit(&report),
         Ok(Err(_)) => Exit::Refused,
         Err(fault) => {
-            if let PlanFault::Base { from, problems } = &fault {
-                let shown = check::show(std::path::Path::new(from), problems, io);
+            if let PlanFault::Base {
+                prefix, problems, ..
+            } = &fault
+            {
+                let shown = check::show(std::path::Path::new(prefix), problems, io);
                 if shown.is_err() {
                     return Exit::Failed;
                 }
@@ -212,7 +217,7 @@ fn plan(args: &Args, io: &mut Io<'_>) -> Result<Result<Report, Refused>, PlanFau
         Ok(sides) => sides,
         Err(refused) => return Ok(Err(refused)),
     };
-    let approved = args.approved_by.as_ref().map(|by| by.owners());
+    let approved = args.approved_by.as_ref().map(ApprovedBy::owners);
     let asks = args.approvals || approved.is_some();
     Ok(Ok(Report::of(sides, last_use, (asks, approved), clock)))
 }

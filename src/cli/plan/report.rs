@@ -9,6 +9,7 @@ use crate::registry::approval::{Approval, approvals};
 use crate::registry::check::Places;
 use crate::registry::diagnostic::Problem;
 use crate::registry::diff::{Counts, diff};
+use crate::registry::guard::{Held, hold};
 use crate::registry::load::LoadError;
 use crate::registry::meaning::{Class, Facts, Statement, explain};
 use crate::registry::meaning::{Side as Which, count};
@@ -27,6 +28,8 @@ pub(super) struct Report {
     pub(super) approvals: Option<Vec<Approval>>,
     /// Who has approved, where that is to be held against it.
     pub(super) approved: Option<Vec<Owner>>,
+    /// Why the daemon would not take the change by itself.
+    pub(super) held: Option<Held>,
     /// What an operator took away above the registry, and the registry does not say yet.
     pub(super) overlay: Vec<Taken>,
     /// When the figures of last use were written, where there are some.
@@ -63,7 +66,7 @@ pub(super) struct Refused {
 }
 
 impl Refused {
-    pub(super) fn load(label: &str, error: LoadError) -> Self {
+    pub(super) fn load(label: &str, error: &LoadError) -> Self {
         Self {
             label: label.to_owned(),
             prefix: String::new(),
@@ -120,6 +123,7 @@ impl Report {
             told: placed(statements, &from, &to),
             approvals: asks.then(|| approvals(old, &changes)),
             approved,
+            held: hold(old, new),
             overlay: last_use.overlay.into_iter().filter(open).collect(),
             figures: last_use.exported,
             from: About::of(&from),
@@ -134,7 +138,7 @@ impl Report {
 
     /// Whether the change may not go on as it is.
     pub(super) fn is_refused(&self) -> bool {
-        self.missing() > 0
+        self.held.is_some() || self.missing() > 0
     }
 
     /// How many statements are of this class.

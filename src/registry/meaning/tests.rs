@@ -103,13 +103,17 @@ fn told(old: &[(&str, &str)], new: &[(&str, &str)]) -> Vec<String> {
     let said = between(&registry(old), &registry(new), &facts());
     let docs = include_str!("../../../docs/plan.md");
     for kind in said.iter().map(|it| it.kind) {
-        assert!(docs.contains(&format!("`{kind}`")), "{kind} is not documented");
+        assert!(
+            docs.contains(&format!("`{kind}`")),
+            "{kind} is not documented"
+        );
     }
     let line = |it: &Statement| format!("{} {}: {}", it.class.name(), it.kind, it.text);
     said.iter().map(line).collect()
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn each_part_is_told_in_words() {
     let cases: &[(&str, &str, &[&str])] = &[
         (

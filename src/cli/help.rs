@@ -9,15 +9,16 @@ Examples:
   grantd dev                    try it: a complete daemon with a demo client
   grantd init --dir /etc/grantd --issuer https://auth.example.com
   grantd check registry.d       what CI runs on a pull request
+  grantd plan registry.d        what a change means, and who must agree
   grantd serve                  the daemon, with /etc/grantd/grantd.toml
   grantd token --help           get a token for a script
 
 Exit codes:
   0  done
   1  failed: the message says why; what could pass by itself may be tried again
-  2  the arguments are wrong
-  3  refused: a registry by check, a client by the token server, a token by
-     verify; trying again gets the same
+  2  the arguments are wrong; of plan: there are changes
+  3  refused: a registry by check, a change by plan, a client by the token
+     server, a token by verify; trying again gets the same
   4  the daemon that was asked runs, and is not ready
 
 Files:
@@ -103,6 +104,28 @@ Exit codes:
   1  the folder or the settings can't be read
   2  the arguments are wrong
   3  refused: each problem is shown with its file, line and column";
+
+/// `grantd plan`
+pub(super) const PLAN: &str = "\
+Examples:
+  grantd plan                   what is not committed yet, in ./registry.d
+  grantd plan registry.d --from origin/main --to HEAD --approvals
+  grantd plan registry.d --from origin/main --to HEAD --merge-base
+  grantd plan registry.d --from ./old --to ./new --format json
+  grantd plan registry.d --from live=http://127.0.0.1:9464 --to HEAD
+  grantd plan registry.d --from origin/main --to HEAD --format markdown
+  grantd plan registry.d --from origin/main --to HEAD \\
+      --approved-by team-billing,team-platform
+
+Exit codes:
+  0  nothing changes
+  1  failed, or the arguments are wrong: the message says why
+  2  there are changes
+  3  refused: by check, by a guard of the policy, or an approval is missing
+
+As a gate:
+  --approved-by must run from the workflow of the base branch, with --from the
+  base: one that a pull request brings approves itself. docs/cli.md shows it.";
 
 /// `grantd client`
 pub(super) const CLIENT: &str = "\

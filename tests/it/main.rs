@@ -39,6 +39,7 @@ mod metrics;
 mod overlay;
 mod overload;
 mod package;
+mod plan;
 mod registry_reload;
 mod service;
 mod settings;

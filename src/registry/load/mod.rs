@@ -10,7 +10,9 @@
 mod committed;
 mod entry;
 mod head;
+pub mod revision;
 mod scan;
+mod tree;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

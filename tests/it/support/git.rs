@@ -75,7 +75,18 @@ impl WorkTree {
         self.git(&["pull", "--quiet", "--ff-only", "origin", branch]);
     }
 
-    fn git(&self, arguments: &[&str]) -> String {
+    /// A clone with the last commit alone.
+    pub fn clone_shallow(&self, folder: &Path) -> Self {
+        let from = format!("file://{}", self.folder.display());
+        let to = folder.display().to_string();
+        self.git(&["clone", "--quiet", "--depth", "1", &from, &to]);
+        Self {
+            folder: folder.to_owned(),
+        }
+    }
+
+    /// Runs git here; what it says.
+    pub fn git(&self, arguments: &[&str]) -> String {
         let output = Command::new("git")
             .current_dir(&self.folder)
             .env("GIT_CONFIG_GLOBAL", "/dev/null")

@@ -20,9 +20,9 @@ mod server;
 
 pub use client::{AdminClient, ClientFault, Lines};
 pub use protocol::{
-    ClockReport, ExpiringReport, ExpiryReport, JournalReport, KeyReport, KeysOutcome, MAX_EXPIRIES,
-    MAX_LINES, MAX_REQUEST, RegistryReport, Request, RotatedRing, StatusReport, StreamReport,
-    WaitingRing,
+    ClockReport, ExpiringReport, ExpiryReport, HeldReport, JournalReport, KeyReport, KeysOutcome,
+    LastGoodReport, MAX_EXPIRIES, MAX_LINES, MAX_REQUEST, RegistryReport, Request, RotatedRing,
+    StatusReport, StreamReport, WaitingRing,
 };
 pub use server::{AdminPorts, BindFault, Look, bind, serve};
 

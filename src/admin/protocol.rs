@@ -5,8 +5,8 @@ mod status;
 use serde::{Deserialize, Serialize};
 
 pub use status::{
-    ClockReport, ExpiringReport, ExpiryReport, JournalReport, KeyReport, MAX_EXPIRIES,
-    RegistryReport, StatusReport, StreamReport,
+    ClockReport, ExpiringReport, ExpiryReport, HeldReport, JournalReport, KeyReport,
+    LastGoodReport, MAX_EXPIRIES, RegistryReport, StatusReport, StreamReport,
 };
 
 use crate::domain::{KeyId, UnixSeconds};

@@ -10,7 +10,7 @@ use super::snapshot::{Client, Policy, Resource, ResourceGrant, Snapshot, StoredS
 use crate::domain::{Digest, UnixSeconds};
 
 /// Names this form: another form of the same content has another digest.
-const LABEL: &str = "grantd registry v1";
+pub(super) const LABEL: &str = "grantd registry v1";
 
 /// The digest of everything in a snapshot but the digest itself and what is derived.
 pub(super) fn digest(snapshot: &Snapshot) -> Digest {

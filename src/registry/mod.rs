@@ -11,6 +11,7 @@
 //!   every problem at once as a [`diagnostic`]
 //! - [`diff`] says what a new snapshot means beside the one before
 //! - [`publish`] runs these once; [`watch`] runs it again whenever the folder may have changed
+//! - [`keep`] has the last good one on disk before it is served
 //!
 //! **Invariant:** whatever lands in the folder, the snapshot that was accepted last stands until
 //! another one is accepted whole. An empty or missing folder is an error, never a registry without
@@ -21,6 +22,7 @@ pub mod deadlines;
 pub mod diagnostic;
 pub mod diff;
 pub mod file;
+pub mod keep;
 pub mod load;
 pub mod publish;
 pub mod snapshot;

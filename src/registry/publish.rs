@@ -14,11 +14,35 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::check::{Definitions, Rules, check};
 use super::diagnostic::{self, Problem};
 use super::diff::{Change, diff};
+use super::digest;
+use super::keep::Kept;
 use super::load::{Folder, Limits, LoadError, Loaded, Loader, Look};
 use super::snapshot::Snapshot;
 use super::source::Source;
 use crate::clock::Clock;
-use crate::domain::{CommitId, Digest};
+use crate::domain::{CommitId, Digest, Lifetime, UnixSeconds};
+
+/// How old the last good registry may be before it is an alarm: who mends a folder does so within a
+/// working day.
+pub const LAST_GOOD_MAX_AGE: Lifetime = Lifetime::from_hours(24);
+
+/// What is done with a last good registry that the folder has not held for long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastGoodSettings {
+    /// For how long it may be served without an alarm.
+    pub max_age: Lifetime,
+    /// Whether no token is issued by it after that.
+    pub refuse: bool,
+}
+
+impl Default for LastGoodSettings {
+    fn default() -> Self {
+        Self {
+            max_age: LAST_GOOD_MAX_AGE,
+            refuse: false,
+        }
+    }
+}
 
 /// What the registry stage needs to know.
 #[derive(Clone, Debug)]
@@ -34,6 +58,8 @@ pub struct RegistrySettings {
     pub events: bool,
     /// A file that is read as if it lay in the folder: the demo client of `grantd dev`.
     pub extra: Option<Arc<Source>>,
+    /// What is done when the folder has been broken for long.
+    pub last_good: LastGoodSettings,
 }
 
 impl Default for RegistrySettings {
@@ -44,6 +70,7 @@ impl Default for RegistrySettings {
             limits: Limits::default(),
             events: true,
             extra: None,
+            last_good: LastGoodSettings::default(),
         }
     }
 }
@@ -66,11 +93,40 @@ pub struct Applied {
     pub snapshot: Arc<Snapshot>,
     /// The git commit, where the folder is in a work tree.
     pub commit: Option<CommitId>,
-    /// What changed since the registry accepted before: nothing at first, when there was none,
-    /// and nothing when a refused folder says the same again.
+    /// What changed since the registry accepted before, also in a run before: nothing at first, when
+    /// there was none, and nothing when a refused folder says the same again.
     pub changes: Vec<Change>,
+    /// The digest of the one before; `None` when there was none.
+    pub previous: Option<Digest>,
     /// What somebody should look at.
     pub warnings: Vec<Problem>,
+    /// The files that it was made of.
+    pub files: Vec<Arc<Source>>,
+}
+
+/// A registry that was kept, and stands under today's rules.
+#[derive(Clone, Debug)]
+pub struct Resumed {
+    /// The registry.
+    pub snapshot: Arc<Snapshot>,
+    /// The git commit that it was accepted from.
+    pub commit: Option<CommitId>,
+    /// When it was accepted.
+    pub accepted: UnixSeconds,
+}
+
+/// Why a registry that was kept, whole, can't be served.
+#[derive(Clone, Debug)]
+pub enum Unusable {
+    /// Today's rules refuse it: settings or program are other ones than before. Never empty.
+    Refused(Vec<Problem>),
+    /// Its files make another registry than was recorded.
+    Another {
+        /// The digest that was recorded.
+        recorded: Digest,
+        /// The digest that they have.
+        found: Digest,
+    },
 }
 
 /// A registry that was refused.
@@ -129,6 +185,8 @@ pub struct Publisher {
     extra: Option<Arc<Source>>,
     parsed: HashMap<Arc<str>, Arc<Definitions>>,
     accepted: Option<Arc<Snapshot>>,
+    /// Whether what was accepted was told in this run.
+    told: bool,
     refused: Option<Digest>,
     commit: Option<CommitId>,
     counters: Arc<RegistryCounters>,
@@ -144,19 +202,39 @@ impl Publisher {
             extra: settings.extra.clone(),
             parsed: HashMap::new(),
             accepted: None,
+            told: false,
             refused: None,
             commit: None,
             counters: Arc::default(),
         }
     }
 
-    /// The same with a snapshot that is served already, against which the first change is told.
-    #[must_use]
-    pub fn after(self, snapshot: Arc<Snapshot>) -> Self {
-        Self {
-            accepted: Some(snapshot),
-            ..self
+    /// Takes up a registry that was kept, after it was checked like any other: the folder is compared
+    /// with it, and a file that says the same as then is not parsed again.
+    ///
+    /// # Errors
+    /// [`Unusable`]: it is as if nothing had been kept.
+    pub fn resume(&mut self, kept: &Kept) -> Result<Resumed, Unusable> {
+        let files: Vec<Arc<Definitions>> = kept
+            .files
+            .iter()
+            .map(|source| Arc::new(Definitions::of(Arc::clone(source))))
+            .collect();
+        let checked = check(&files, &self.rules).map_err(Unusable::Refused)?;
+        let (recorded, found) = (kept.seal.digest, checked.snapshot.digest);
+        // Another program may have another form of digest: then the checksums of the files speak alone.
+        if *kept.seal.form == *digest::LABEL && recorded != found {
+            return Err(Unusable::Another { recorded, found });
         }
+        let snapshot = Arc::new(checked.snapshot);
+        self.loader.resume(&kept.files);
+        self.parsed = by_path(&files);
+        self.accepted = Some(Arc::clone(&snapshot));
+        Ok(Resumed {
+            snapshot,
+            commit: kept.seal.commit.clone(),
+            accepted: kept.seal.accepted,
+        })
     }
 
     /// The counts.
@@ -226,7 +304,8 @@ impl Publisher {
         };
         // Requests keep the snapshot that they have, when the new one says the same.
         let snapshot = same.cloned().unwrap_or_else(|| Arc::new(checked.snapshot));
-        let news = same.is_none() || was_refused;
+        let first = !std::mem::replace(&mut self.told, true);
+        let news = same.is_none() || was_refused || first;
         self.accepted = Some(Arc::clone(&snapshot));
         if !news {
             return moved.then_some(Update::Moved(loaded.commit));
@@ -238,8 +317,10 @@ impl Publisher {
         Some(Update::Applied(Applied {
             snapshot,
             commit: loaded.commit,
+            previous: known.as_ref().map(|known| known.digest),
             changes,
             warnings,
+            files: files.iter().map(|file| Arc::clone(file.source())).collect(),
         }))
     }
 
@@ -255,10 +336,7 @@ impl Publisher {
                 _ => Arc::new(Definitions::of(Arc::clone(source))),
             })
             .collect();
-        self.parsed = files
-            .iter()
-            .map(|file| (Arc::clone(file.source().path()), Arc::clone(file)))
-            .collect();
+        self.parsed = by_path(&files);
         files
     }
 
@@ -279,4 +357,17 @@ impl Publisher {
             digest,
         }))
     }
+}
+
+fn by_path(files: &[Arc<Definitions>]) -> HashMap<Arc<str>, Arc<Definitions>> {
+    let files = files.iter();
+    files
+        .map(|file| (Arc::clone(file.source().path()), Arc::clone(file)))
+        .collect()
+}
+
+/// The form of digests that this program makes, for what is kept.
+#[must_use]
+pub fn digest_form() -> Arc<str> {
+    Arc::from(digest::LABEL)
 }

@@ -8,6 +8,8 @@
 //! 03                           registry generation  version 1, u64, big-endian
 //! 04 algorithm(1) kid(43)      ring key   version 1, JSON of a key record
 //! 05                           commits    version 1, u64, big-endian: see `witness.rs`
+//! 14                           kept registry  version 1, u64 number, u64 seconds, big-endian
+//! 15                           released change  version 1, 32 bytes of SHA-256
 //! ```
 //! **Invariant:** an ordinal, once given, is never given to anything else. A value but the schema
 //! begins with one byte of version; an unknown one is refused.
@@ -32,6 +34,10 @@ pub(super) enum Key {
     RingMember(Algorithm, KeyId),
     /// How many commits were made.
     Commits,
+    /// Which kept registry was served last, and when the folder last held it.
+    KeptRegistry,
+    /// The change that an operator released, until it is applied.
+    ReleasedChange,
 }
 
 impl Key {
@@ -48,6 +54,8 @@ impl Key {
                 bytes
             }
             Self::Commits => vec![5],
+            Self::KeptRegistry => vec![0x14],
+            Self::ReleasedChange => vec![0x15],
         }
     }
 
@@ -59,7 +67,9 @@ impl Key {
             | Self::ShipMark
             | Self::RegistryGeneration
             | Self::RingMember(..)
-            | Self::Commits => 1,
+            | Self::Commits
+            | Self::KeptRegistry
+            | Self::ReleasedChange => 1,
         }
     }
 
@@ -72,6 +82,8 @@ impl Key {
             Self::RegistryGeneration => "registry generation",
             Self::RingMember(..) => "ring key",
             Self::Commits => "commits",
+            Self::KeptRegistry => "kept registry",
+            Self::ReleasedChange => "released change",
         }
     }
 }
@@ -102,6 +114,8 @@ mod tests {
         assert_eq!(Key::ShipMark.to_bytes(), [2]);
         assert_eq!(Key::RegistryGeneration.to_bytes(), [3]);
         assert_eq!(Key::Commits.to_bytes(), [5]);
+        assert_eq!(Key::KeptRegistry.to_bytes(), [0x14]);
+        assert_eq!(Key::ReleasedChange.to_bytes(), [0x15]);
         let ring: Vec<u8> = Algorithm::ALL
             .into_iter()
             .map(|algorithm| Key::RingMember(algorithm, id.clone()).to_bytes()[1])

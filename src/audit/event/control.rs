@@ -3,6 +3,7 @@
 use super::certificate::{CertificateLoaded, CertificateRefused};
 use super::json::Object;
 use super::keys::{ClockChange, KeyEvent};
+use super::last_good::{RegistryAccepted, RegistryHeld, RegistryRestored};
 use super::token::{fill_registry, registry};
 use super::{Envelope, EventKind, Outside, StreamAlarm, head};
 use crate::audit::chain::{Lineage, Tip};
@@ -30,6 +31,12 @@ pub enum ControlEvent {
     CertificateLoaded(CertificateLoaded),
     /// `daemon.certificate_refused`
     CertificateRefused(CertificateRefused),
+    /// `registry.restored`
+    RegistryRestored(RegistryRestored),
+    /// `registry.held`
+    RegistryHeld(RegistryHeld),
+    /// `admin.registry_accepted`
+    RegistryAccepted(RegistryAccepted),
 }
 
 /// A registry that is served from now on.
@@ -37,7 +44,7 @@ pub enum ControlEvent {
 pub struct RegistryApplied {
     /// The registry.
     pub registry: RegistryRef,
-    /// The digest of the one before; `None` for the first since the start.
+    /// The digest of the one before; `None` for the first of all.
     pub previous: Option<Digest>,
     /// What it holds.
     pub totals: ObjectCounts,
@@ -166,6 +173,9 @@ impl ControlEvent {
             Self::Clock(_) => EventKind::DaemonClockChanged,
             Self::CertificateLoaded(_) => EventKind::DaemonCertificateLoaded,
             Self::CertificateRefused(_) => EventKind::DaemonCertificateRefused,
+            Self::RegistryRestored(_) => EventKind::RegistryRestored,
+            Self::RegistryHeld(_) => EventKind::RegistryHeld,
+            Self::RegistryAccepted(_) => EventKind::AdminRegistryAccepted,
         }
     }
 
@@ -182,6 +192,9 @@ impl ControlEvent {
             Self::Clock(change) => head(envelope, kind, None, |data| change.fill(data)),
             Self::CertificateLoaded(event) => head(envelope, kind, None, |data| event.fill(data)),
             Self::CertificateRefused(event) => head(envelope, kind, None, |data| event.fill(data)),
+            Self::RegistryRestored(event) => event.head(envelope),
+            Self::RegistryHeld(event) => event.head(envelope),
+            Self::RegistryAccepted(event) => event.head(envelope),
         }
     }
 }

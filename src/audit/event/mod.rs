@@ -12,6 +12,7 @@ mod certificate;
 mod control;
 mod json;
 mod keys;
+mod last_good;
 mod outside;
 mod stream;
 mod token;
@@ -23,6 +24,7 @@ pub use control::{
 };
 pub(super) use control::{Started, daemon_started, lineage_renewed, lineage_started};
 pub use keys::{ClockChange, KeyEvent, KeyStep};
+pub use last_good::{RegistryAccepted, RegistryHeld, RegistryRestored};
 pub use outside::{MAX_OUTSIDE, Outside};
 pub use stream::StreamAlarm;
 pub(super) use token::{denied, denied_summary, issued};
@@ -77,13 +79,19 @@ pub enum EventKind {
     DaemonStreamRegressed,
     /// Lines are in neither the journal nor the stream.
     DaemonStreamGap,
+    /// The last good registry is served from a start on.
+    RegistryRestored,
+    /// A change of the registry waits for an operator.
+    RegistryHeld,
+    /// An operator releases a change of the registry.
+    AdminRegistryAccepted,
     /// A signed statement of the chain's end. Nothing writes it yet.
     Checkpoint,
 }
 
 impl EventKind {
     /// Every kind, in the order of their declaration.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 24] = [
         Self::TokenIssued,
         Self::TokenDenied,
         Self::TokenDeniedSummary,
@@ -104,6 +112,9 @@ impl EventKind {
         Self::DaemonJournalRecovered,
         Self::DaemonStreamRegressed,
         Self::DaemonStreamGap,
+        Self::RegistryRestored,
+        Self::RegistryHeld,
+        Self::AdminRegistryAccepted,
         Self::Checkpoint,
     ];
 
@@ -131,6 +142,9 @@ impl EventKind {
             Self::DaemonJournalRecovered => "daemon.journal_recovered",
             Self::DaemonStreamRegressed => "daemon.stream_regressed",
             Self::DaemonStreamGap => "daemon.stream_gap",
+            Self::RegistryRestored => "registry.restored",
+            Self::RegistryHeld => "registry.held",
+            Self::AdminRegistryAccepted => "admin.registry_accepted",
             Self::Checkpoint => "checkpoint",
         }
     }

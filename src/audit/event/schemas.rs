@@ -110,6 +110,23 @@ fn registry_events() -> Vec<ControlEvent> {
             }],
             serving: Some(registry()),
         }),
+        ControlEvent::RegistryRestored(RegistryRestored {
+            registry: registry(),
+            accepted: MOMENT,
+            seen: MOMENT,
+        }),
+        ControlEvent::RegistryHeld(RegistryHeld {
+            change: Digest::ZERO,
+            commit: registry().commit,
+            serving: Some(registry()),
+            reasons: vec![Outside::new("21 of 40 enabled clients would go away")],
+        }),
+        ControlEvent::RegistryAccepted(RegistryAccepted {
+            change: Digest::ZERO,
+            uid: 0,
+            gid: 0,
+            pid: 7,
+        }),
         ControlEvent::Clock(ClockChange {
             before: "steady",
             now: "behind",

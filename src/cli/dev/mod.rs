@@ -132,6 +132,7 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Exit {
             monitor: None,
         },
         accept_lost_journal: false,
+        strict: false,
     };
     let ended = daemon::run(plan, |running| {
         // A daemon whose stdout is gone still serves.

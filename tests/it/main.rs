@@ -31,6 +31,7 @@ mod harness;
 mod help;
 mod interop;
 mod key_rotation;
+mod last_good;
 mod lifecycle;
 mod limits;
 mod metrics;

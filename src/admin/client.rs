@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::protocol::{Answer, KeysOutcome, MAX_ANSWER, Request, StatusReport};
+use super::protocol::{AcceptedRegistry, Answer, KeysOutcome, MAX_ANSWER, Request, StatusReport};
 use crate::audit::chain::MAX_LINE;
 use crate::domain::Lifetime;
 use crate::keys::rotate::Command;
@@ -118,6 +118,16 @@ impl AdminClient {
         let expiring_seconds = expiring.seconds();
         let answer = self.ask(&Request::Status { expiring_seconds })?;
         answer.status.ok_or(ClientFault::Answer)
+    }
+
+    /// Releases a change of the registry that is held back.
+    ///
+    /// # Errors
+    /// [`ClientFault::Refused`] when another change waits, or none.
+    pub fn accept_registry(&mut self, change: &str) -> Result<AcceptedRegistry, ClientFault> {
+        let change = change.to_owned();
+        let answer = self.ask(&Request::RegistryAccept { change })?;
+        answer.accepted.ok_or(ClientFault::Answer)
     }
 
     fn ask(&mut self, request: &Request) -> Result<Answer, ClientFault> {

@@ -10,19 +10,22 @@
 //! | `keys_rotate` | optional `algorithm`, or `compromised` (a key id) | `keys` | none |
 //! | `clock_accept` | none | `keys` | none |
 //! | `status` | `expiring_seconds` | `status` | none |
+//! | `registry_accept` | `change` (a hash) | `accepted` | none |
 //!
 //! **Invariant:** only the daemon's own user and root are served, known by `SO_PEERCRED`; a
 //! change is on record before its answer; a line beyond what is durable is never sent.
 
+mod accept;
 mod client;
 mod protocol;
 mod server;
 
+pub use accept::{Accept, Operator};
 pub use client::{AdminClient, ClientFault, Lines};
 pub use protocol::{
-    ClockReport, ExpiringReport, ExpiryReport, HeldReport, JournalReport, KeyReport, KeysOutcome,
-    LastGoodReport, MAX_EXPIRIES, MAX_LINES, MAX_REQUEST, RegistryReport, Request, RotatedRing,
-    StatusReport, StreamReport, WaitingRing,
+    AcceptedRegistry, ClockReport, ExpiringReport, ExpiryReport, HeldReport, JournalReport,
+    KeyReport, KeysOutcome, LastGoodReport, MAX_EXPIRIES, MAX_LINES, MAX_REQUEST, RegistryReport,
+    Request, RotatedRing, StatusReport, StreamReport, WaitingRing,
 };
 pub use server::{AdminPorts, BindFault, Look, bind, serve};
 

@@ -56,6 +56,22 @@ pub enum Request {
         /// How far ahead expiries are told, in seconds.
         expiring_seconds: u64,
     },
+    /// Release a change of the registry that is held back.
+    RegistryAccept {
+        /// What it takes away, as a hash.
+        change: String,
+    },
+}
+
+/// What came of a release.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcceptedRegistry {
+    /// The change that was released.
+    pub change: String,
+    /// The generation that is served with it; `None` when that takes longer.
+    pub generation: Option<u64>,
+    /// The digest that is served with it; `None` when that takes longer.
+    pub digest: Option<String>,
 }
 
 /// What a command did to the key rings.
@@ -137,6 +153,8 @@ pub(super) struct Answer {
     pub(super) keys: Option<KeysOutcome>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) status: Option<StatusReport>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) accepted: Option<AcceptedRegistry>,
 }
 
 impl Answer {

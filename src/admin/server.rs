@@ -13,6 +13,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{sleep, timeout};
 
+use super::accept::{Accept, Operator};
 use super::protocol::{
     Answer, KeysOutcome, MAX_LINES, MAX_REQUEST, MAX_WAIT_MS, Request, StatusReport,
 };
@@ -64,6 +65,8 @@ pub struct AdminPorts {
     pub keys: mpsc::Sender<rotate::Request>,
     /// Sees how the daemon stands.
     pub look: Look,
+    /// Releases changes that are held back.
+    pub accept: Accept,
 }
 
 /// The socket can't be made.
@@ -134,7 +137,8 @@ pub async fn serve(listener: UnixListener, ports: AdminPorts) {
 }
 
 async fn converse(stream: UnixStream, ports: &AdminPorts) -> io::Result<()> {
-    let caller = stream.peer_cred()?.uid();
+    let operator = Operator::of(&stream.peer_cred()?);
+    let caller = operator.uid;
     let (reader, mut writer) = stream.into_split();
     if caller != 0 && caller != rustix::process::geteuid().as_raw() {
         tracing::warn!(uid = caller, "refused a caller of the admin socket");
@@ -152,7 +156,7 @@ async fn converse(stream: UnixStream, ports: &AdminPorts) -> io::Result<()> {
         let request = serde_json::from_slice(&line);
         let answered = async {
             match request {
-                Ok(request) => answer(request, ports, &mut writer).await,
+                Ok(request) => answer(request, ports, operator, &mut writer).await,
                 Err(error) => {
                     let answer = Answer::refuse(format!("not a request: {error}"));
                     writer.write_all(&answer.to_line()).await
@@ -177,9 +181,14 @@ async fn next_request(reader: &mut BufReader<OwnedReadHalf>) -> io::Result<Optio
 async fn answer(
     request: Request,
     ports: &AdminPorts,
+    operator: Operator,
     writer: &mut OwnedWriteHalf,
 ) -> io::Result<()> {
     match request {
+        Request::RegistryAccept { change } => {
+            let answer = ports.accept.answer(&change, operator).await;
+            writer.write_all(&answer.to_line()).await
+        }
         Request::AuditLines { from, max, wait_ms } => {
             audit_lines(ports, (from, max, wait_ms), writer).await
         }

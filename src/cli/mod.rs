@@ -14,6 +14,7 @@ mod init;
 mod json;
 mod keys;
 mod man;
+mod registry;
 mod secret;
 mod serve;
 mod status;
@@ -60,6 +61,9 @@ enum Command {
     Token(token::Args),
     /// Checks an access token, and says which rule it breaks.
     Verify(verify::Args),
+    /// Releases changes of the registry that are held back.
+    #[command(subcommand)]
+    Registry(registry::Command),
     /// Prints the completions of a shell.
     Completions(completions::Args),
     /// Writes the manual pages.
@@ -115,6 +119,7 @@ pub fn run(cli: &Cli, io: &mut Io<'_>) -> Exit {
         Command::Status(args) => status::run(args, io),
         Command::Token(args) => token::run(args, io),
         Command::Verify(args) => verify::run(args, io),
+        Command::Registry(command) => registry::run(command, io),
         Command::Completions(args) => completions::run(args, io),
         Command::Man(args) => man::run(args, io),
     }

@@ -1,6 +1,6 @@
 //! `grantd serve`: the daemon. Touches: fs, net, process.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::check::tell_refusal;
 use super::tell::failed;
@@ -57,13 +57,26 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Exit {
     }) {
         Ok(end) => exit(end),
         Err(error) => {
-            if let StartError::Registry(update) = &error
-                && let Update::Rejected(rejected) = &**update
-            {
-                tell_refusal(&folder, rejected, io);
+            if let StartError::Registry(update) = &error {
+                tell(&folder, update, io);
             }
             failed(io, &error)
         }
+    }
+}
+
+/// What keeps a strict start from serving what the folder holds.
+fn tell(folder: &Path, update: &Update, io: &mut Io<'_>) {
+    match update {
+        Update::Rejected(rejected) => {
+            tell_refusal(folder, rejected, io);
+        }
+        Update::Held(back) => {
+            let (hash, held) = (back.held.hash, &back.held);
+            // A program whose stderr is gone still fails.
+            let _gone = writeln!(io.err, "error: the change {hash} is held back: {held}");
+        }
+        Update::Applied(_) | Update::Moved(_) => {}
     }
 }
 

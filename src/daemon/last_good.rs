@@ -59,6 +59,9 @@ impl Beginning {
         store: &Store,
     ) -> Result<Self, StoreError> {
         let mark = store.kept_mark()?;
+        if let Some(change) = store.released_change()? {
+            publisher.gate().release(change);
+        }
         let (keep, found) = Keep::open(folder, mark.map(|mark| mark.number));
         let (kept, broken) = match found {
             Found::Nothing => (None, None),

@@ -12,6 +12,7 @@ mod last_good;
 mod look;
 mod readiness;
 mod registry;
+mod release;
 mod seams;
 mod service;
 mod signals;

@@ -10,20 +10,20 @@ use tracing::{error, warn};
 
 use crate::audit::Journal;
 use crate::audit::event::{
-    ControlEvent, Counts, Location, ObjectCounts, Outside, RegistryApplied, RegistryRejected,
-    RegistryRestored,
+    ControlEvent, Counts, Location, ObjectCounts, Outside, RegistryApplied, RegistryHeld,
+    RegistryRejected, RegistryRestored,
 };
 use crate::clock::Clock;
 use crate::domain::{CommitId, Digest, Lifetime, UnixSeconds};
 use crate::issue::reference;
 use crate::registry::diagnostic::Problem;
 use crate::registry::diff;
-use crate::registry::publish::{Applied, Refusal, Rejected, Update};
+use crate::registry::publish::{Applied, HeldBack, Refusal, Rejected, Update};
 use crate::registry::snapshot::Served;
 use crate::registry::watch::Sink;
 use crate::store::{Store, StoreError};
 use crate::tasks::Tasks;
-use crate::telemetry::status;
+use crate::telemetry::status::{self, HeldChange};
 use crate::world::Current;
 
 use super::health::Health;
@@ -50,6 +50,7 @@ impl Sink for RegistrySink {
             Update::Applied(applied) => self.apply(applied).await,
             Update::Rejected(rejected) => self.reject(rejected).await,
             Update::Moved(commit) => self.moved(commit),
+            Update::Held(back) => self.hold(back).await,
         }
     }
 }
@@ -174,6 +175,38 @@ impl RegistrySink {
                 until,
                 ..Served::clone(serving)
             }));
+        }
+    }
+
+    /// The change waits for an operator; what is served stays.
+    async fn hold(&self, back: HeldBack) {
+        let HeldBack {
+            held,
+            commit,
+            again,
+        } = back;
+        let reasons: Vec<String> = held.reasons.iter().map(ToString::to_string).collect();
+        let event = RegistryHeld {
+            change: held.hash,
+            commit: commit.clone(),
+            serving: self.current.load().registry.as_deref().map(reference),
+            reasons: reasons.iter().map(|reason| Outside::new(reason)).collect(),
+        };
+        self.health.registry_held(HeldChange {
+            hash: held.hash,
+            commit,
+            reasons,
+        });
+        // A folder that was broken is good again.
+        let serving = self.current.load().registry.clone();
+        if let Some(serving) = serving.filter(|serving| serving.until.is_some()) {
+            self.current.publish_registry(&Arc::new(Served {
+                until: None,
+                ..Served::clone(&serving)
+            }));
+        }
+        if !again {
+            self.record(ControlEvent::RegistryHeld(event)).await;
         }
     }
 

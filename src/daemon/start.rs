@@ -15,9 +15,10 @@ use super::health::Health;
 use super::last_good::{Beginning, LastGood};
 use super::readiness::{Watch, tell_alarms};
 use super::registry::RegistrySink;
+use super::release::Releases;
 use super::seams::{KeyEvents, StoredMark};
 use super::service::{Manager, Reloads, Reporter};
-use crate::admin::{self, AdminPorts, Look};
+use crate::admin::{self, Accept, AdminPorts, Look};
 use crate::audit::Journal;
 use crate::audit::ship::{self, ShipCounters, ShipPorts, StatusBoard};
 use crate::clock::Clock;
@@ -27,6 +28,7 @@ use crate::http::{Admission, AdmissionCounters, Monitor, Service};
 use crate::issue::Desk;
 use crate::keys::rotate::{self, Keeper};
 use crate::listener::{self, Bound, Lag, ListenerCounters};
+use crate::registry::held::Gate;
 use crate::registry::publish::{RegistryCounters, Update};
 use crate::registry::watch::{self as registry_watch, Sink};
 use crate::settings::Settings;
@@ -103,6 +105,7 @@ pub(super) fn start(built: Built) -> (Started, Ended) {
         tasks: started.tasks.clone(),
         keys: channels.commands.clone(),
         look: look(&shared, &started),
+        accept: accept(&built.registry, &shared, &started),
     };
     started
         .tasks
@@ -156,7 +159,28 @@ fn look(shared: &Shared, started: &Started) -> Look {
     Look::new(move || watch.status())
 }
 
+/// What operators release changes with.
+fn accept(registry: &Registry, shared: &Shared, started: &Started) -> Accept {
+    let releases = Releases {
+        gate: registry.gate(),
+        journal: started.journal.clone(),
+        store: Arc::clone(&shared.store),
+        current: Arc::clone(&shared.gauges.current),
+        health: Arc::clone(&started.health),
+        tasks: started.tasks.clone(),
+        rescan: Arc::clone(&started.rescan),
+    };
+    Accept::new(move |change, operator| releases.clone().release(change, operator))
+}
+
 impl Registry {
+    fn gate(&self) -> Arc<Gate> {
+        match self {
+            Self::Unread(publisher) => publisher.gate(),
+            Self::Read(read) => read.publisher.gate(),
+        }
+    }
+
     fn counters(&self) -> Arc<RegistryCounters> {
         match self {
             Self::Unread(publisher) => publisher.counters(),

@@ -11,10 +11,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::check::{Definitions, Rules, check};
+use super::check::{Checked, Definitions, Rules, check};
 use super::diagnostic::{self, Problem};
 use super::diff::{Change, diff};
 use super::digest;
+use super::guard::{self, Held};
+use super::held::Gate;
 use super::keep::Kept;
 use super::load::{Folder, Limits, LoadError, Loaded, Loader, Look};
 use super::snapshot::Snapshot;
@@ -84,6 +86,9 @@ pub enum Update {
     Rejected(Rejected),
     /// Git's `HEAD` moved, but the registry says the same.
     Moved(Option<CommitId>),
+    /// The folder holds a registry that takes away more than a guard allows: what was accepted last
+    /// stands until an operator releases it.
+    Held(HeldBack),
 }
 
 /// A registry that was accepted.
@@ -127,6 +132,17 @@ pub enum Unusable {
         /// The digest that they have.
         found: Digest,
     },
+}
+
+/// A registry that is held back.
+#[derive(Clone, Debug)]
+pub struct HeldBack {
+    /// What it takes away, and why that is held.
+    pub held: Held,
+    /// The git commit, where the folder is in a work tree.
+    pub commit: Option<CommitId>,
+    /// Whether the same change was told before, with another commit.
+    pub again: bool,
 }
 
 /// A registry that was refused.
@@ -189,7 +205,25 @@ pub struct Publisher {
     told: bool,
     refused: Option<Digest>,
     commit: Option<CommitId>,
+    waiting: Option<Waiting>,
+    gate: Arc<Gate>,
     counters: Arc<RegistryCounters>,
+}
+
+/// A registry that passed `check`.
+#[derive(Debug)]
+struct Candidate {
+    checked: Checked,
+    commit: Option<CommitId>,
+    warnings: Vec<Problem>,
+    files: Vec<Arc<Source>>,
+}
+
+/// One that is held back.
+#[derive(Debug)]
+struct Waiting {
+    change: Digest,
+    candidate: Candidate,
 }
 
 impl Publisher {
@@ -205,6 +239,8 @@ impl Publisher {
             told: false,
             refused: None,
             commit: None,
+            waiting: None,
+            gate: Arc::default(),
             counters: Arc::default(),
         }
     }
@@ -243,6 +279,12 @@ impl Publisher {
         Arc::clone(&self.counters)
     }
 
+    /// Where changes wait that are held back.
+    #[must_use]
+    pub fn gate(&self) -> Arc<Gate> {
+        Arc::clone(&self.gate)
+    }
+
     /// The folders to watch, as of the last look.
     #[must_use]
     pub fn folders(&self) -> &[Folder] {
@@ -267,7 +309,7 @@ impl Publisher {
     pub fn look(&mut self, settled: bool) -> Outcome {
         self.counters.looks.fetch_add(1, Ordering::Relaxed);
         match self.loader.look(settled) {
-            Look::Unchanged => Outcome::Unchanged,
+            Look::Unchanged => self.released().map_or(Outcome::Unchanged, Outcome::Update),
             Look::Unsettled => Outcome::Unsettled,
             Look::Changed(loaded) => self
                 .judge(loaded)
@@ -290,8 +332,68 @@ impl Publisher {
                 return self.refuse(Refusal::Check(problems), loaded.commit);
             }
         };
-        let moved = self.commit != loaded.commit;
-        self.commit.clone_from(&loaded.commit);
+        let mut warnings = checked.warnings;
+        warnings.extend(loaded.warnings);
+        diagnostic::sort(&mut warnings);
+        let candidate = Candidate {
+            checked: Checked {
+                warnings: Vec::new(),
+                ..checked
+            },
+            commit: loaded.commit,
+            warnings,
+            files: files.iter().map(|file| Arc::clone(file.source())).collect(),
+        };
+        self.guard(candidate)
+    }
+
+    /// Holds a change back that takes away too much, unless an operator released it.
+    fn guard(&mut self, candidate: Candidate) -> Option<Update> {
+        let known = self.accepted.as_ref();
+        let held = known.and_then(|known| guard::hold(known, &candidate.checked.snapshot));
+        match held {
+            Some(held) if !self.gate.lets(held.hash) => self.hold(held, candidate),
+            _ => self.accept(candidate),
+        }
+    }
+
+    fn hold(&mut self, held: Held, candidate: Candidate) -> Option<Update> {
+        self.counters.problems.store(0, Ordering::Relaxed);
+        let again = self.refused.replace(held.hash) == Some(held.hash);
+        let commit = candidate.commit.clone();
+        let before = self.waiting.replace(Waiting {
+            change: held.hash,
+            candidate,
+        });
+        self.gate.hold(held.hash);
+        let same_commit = before.is_some_and(|before| before.candidate.commit == commit);
+        if again && same_commit {
+            return None;
+        }
+        Some(Update::Held(HeldBack {
+            held,
+            commit,
+            again,
+        }))
+    }
+
+    /// The change that was held back and is released now, if it is what the folder still holds.
+    fn released(&mut self) -> Option<Update> {
+        let waiting = self.waiting.take_if(|it| self.gate.lets(it.change))?;
+        self.accept(waiting.candidate)
+    }
+
+    fn accept(&mut self, candidate: Candidate) -> Option<Update> {
+        let Candidate {
+            checked,
+            commit,
+            warnings,
+            files,
+        } = candidate;
+        self.waiting = None;
+        self.gate.accepted();
+        let moved = self.commit != commit;
+        self.commit.clone_from(&commit);
         let was_refused = self.refused.take().is_some();
         self.counters.problems.store(0, Ordering::Relaxed);
         let known = self.accepted.take();
@@ -308,19 +410,16 @@ impl Publisher {
         let news = same.is_none() || was_refused || first;
         self.accepted = Some(Arc::clone(&snapshot));
         if !news {
-            return moved.then_some(Update::Moved(loaded.commit));
+            return moved.then_some(Update::Moved(commit));
         }
         self.counters.applied.fetch_add(1, Ordering::Relaxed);
-        let mut warnings = checked.warnings;
-        warnings.extend(loaded.warnings);
-        diagnostic::sort(&mut warnings);
         Some(Update::Applied(Applied {
             snapshot,
-            commit: loaded.commit,
+            commit,
             previous: known.as_ref().map(|known| known.digest),
             changes,
             warnings,
-            files: files.iter().map(|file| Arc::clone(file.source())).collect(),
+            files,
         }))
     }
 
@@ -341,6 +440,8 @@ impl Publisher {
     }
 
     fn refuse(&mut self, why: Refusal, commit: Option<CommitId>) -> Option<Update> {
+        self.waiting = None;
+        self.gate.clear();
         let (digest, count) = match &why {
             Refusal::Load(error) => (Digest::of(error.to_string().as_bytes()), 1),
             Refusal::Check(problems) => (diagnostic::digest(problems), problems.len()),

@@ -262,6 +262,12 @@ pub fn log(update: &Update) {
             );
         }
         Update::Moved(moved) => tracing::info!(commit = commit(moved), "registry unchanged"),
+        Update::Held(back) => tracing::error!(
+            change = %back.held.hash,
+            commit = commit(&back.commit),
+            why = %back.held,
+            "registry change held back: the last good one stays"
+        ),
         Update::Rejected(rejected) => match &rejected.why {
             Refusal::Load(error) => {
                 tracing::error!(%error, "registry refused: the last good one stays");

@@ -20,7 +20,7 @@ pub const LAYERS: &[Layer] = &[
         modules: &["clock", "random", "secret_file", "tasks"],
     },
     // Facts: what the registry and the rings say. The flow's stages take them as arguments. The
-    // registry's own flow goes through the floors below: file → check → diff.
+    // registry's own flow goes through the floors below: file → check → diff → guard.
     Layer {
         name: "facts",
         modules: &["registry", "keys"],
@@ -36,6 +36,10 @@ pub const LAYERS: &[Layer] = &[
     Layer {
         name: "registry: diff",
         modules: &["registry::diff"],
+    },
+    Layer {
+        name: "registry: guard",
+        modules: &["registry::guard"],
     },
     Layer {
         name: "one world",
@@ -225,6 +229,8 @@ pub const PURE: &[&str] = &[
     "registry::check",
     "registry::snapshot",
     "registry::diff",
+    "registry::policy",
+    "registry::guard",
     "keys::ring",
     "keys::schedule",
     "keys::jwks",

@@ -13,6 +13,8 @@ mod cross;
 mod define;
 mod expiry;
 mod findings;
+mod policy;
+mod rules;
 mod values;
 
 use std::sync::Arc;

@@ -28,6 +28,7 @@ mod disk;
 mod flood_h2;
 mod hardening;
 mod harness;
+mod held;
 mod help;
 mod interop;
 mod key_rotation;

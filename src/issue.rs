@@ -95,7 +95,7 @@ async fn decide<S: Sources>(
 ) -> Result<SignedToken, Denial> {
     note_request(trail, request);
     let now = desk.clock.now_seconds();
-    let registry = &*world.registry.as_ref().ok_or(Denial::NoRegistry)?.snapshot;
+    let registry = &*usable(world, now)?.snapshot;
     let rings = world.rings.as_ref().ok_or(Denial::NoSigningKey)?;
 
     let claim = client_auth::identify(request, registry); // unknown client: a decoy, no early return
@@ -124,7 +124,7 @@ fn still_admitted(
     if std::ptr::eq(seen, current) {
         return Ok(());
     }
-    let registry = current.registry.as_ref().ok_or(Denial::NoRegistry)?;
+    let registry = usable(current, now)?;
     let client = registry
         .snapshot
         .clients
@@ -135,6 +135,13 @@ fn still_admitted(
         (Some(now), Some(then)) if !now.withdrawn_since(then) => Ok(()),
         _ => Err(Denial::NoSigningKey),
     }
+}
+
+/// The registry, unless it has not been the folder's for too long.
+fn usable(world: &World, now: UnixSeconds) -> Result<&Served, Denial> {
+    let served = world.registry.as_deref();
+    let usable = served.filter(|served| served.is_usable(now));
+    usable.ok_or(Denial::NoRegistry)
 }
 
 fn note_request(trail: &mut Trail, request: &TokenRequest) {

@@ -8,7 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::protocol::{
-    Answer, ChangeReport, KeysOutcome, MAX_ANSWER, OverlayReport, Request, StatusReport,
+    AcceptedRegistry, Answer, ChangeReport, KeysOutcome, MAX_ANSWER, OverlayReport, Request,
+    StatusReport,
 };
 use crate::audit::chain::MAX_LINE;
 use crate::domain::Lifetime;
@@ -148,6 +149,16 @@ impl AdminClient {
         let answer = self.ask(request)?;
         let change = answer.change.ok_or(ClientFault::Answer)?;
         Ok((change, answer.warnings))
+    }
+
+    /// Releases a change of the registry that is held back.
+    ///
+    /// # Errors
+    /// [`ClientFault::Refused`] when another change waits, or none.
+    pub fn accept_registry(&mut self, change: &str) -> Result<AcceptedRegistry, ClientFault> {
+        let change = change.to_owned();
+        let answer = self.ask(&Request::RegistryAccept { change })?;
+        answer.accepted.ok_or(ClientFault::Answer)
     }
 
     fn ask(&mut self, request: &Request) -> Result<Answer, ClientFault> {

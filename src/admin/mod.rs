@@ -14,26 +14,29 @@
 //! | `client_disable` | `client`, optional `reason` | `change` | none | no |
 //! | `revoke` | `client`, `jti` or `before`, optional `reason` | `change` | none | no |
 //! | `overlay_clear` | `entry` or `client`, optional `force`, `reason` | `change` | none | no |
+//! | `registry_accept` | `change` (a hash) | `accepted` | none | no |
 //!
 //! **Invariant:** who may connect is decided by the socket's mode and group, and where these say "the owner",
 //! by `SO_PEERCRED` besides. Each change is an event with the caller's user and process. What gives something
 //! is on record before it is done; what takes something away is done at once, and its answer says what is not
 //! on record yet. A line beyond what is durable is never sent.
 
+mod accept;
 mod access;
 mod change;
 mod client;
 mod protocol;
 mod server;
 
+pub use accept::Accept;
 pub use access::{BindFault, Door, GroupName, Kind, Listening, bind, link};
 pub use change::{Change, Done, MAX_CHANGES};
 pub use client::{AdminClient, ClientFault, Lines};
 pub use protocol::{
-    ChangeReport, ClockReport, ExpiringReport, ExpiryReport, InvalidReport, JournalReport,
-    KeyReport, KeysOutcome, MAX_EXPIRIES, MAX_LINES, MAX_REQUEST, MAX_STATUS_ENTRIES,
-    OverlayEntryReport, OverlayReport, RegistryReport, Request, RotatedRing, StatusReport,
-    StreamReport, WaitingRing,
+    AcceptedRegistry, ChangeReport, ClockReport, ExpiringReport, ExpiryReport, HeldReport,
+    InvalidReport, JournalReport, KeyReport, KeysOutcome, LastGoodReport, MAX_EXPIRIES, MAX_LINES,
+    MAX_REQUEST, MAX_STATUS_ENTRIES, OverlayEntryReport, OverlayReport, RegistryReport, Request,
+    RotatedRing, StatusReport, StreamReport, WaitingRing,
 };
 pub use server::{AdminPorts, Look, serve};
 

@@ -9,8 +9,8 @@ pub use overlay::{
     ChangeReport, InvalidReport, MAX_STATUS_ENTRIES, OverlayEntryReport, OverlayReport,
 };
 pub use status::{
-    ClockReport, ExpiringReport, ExpiryReport, JournalReport, KeyReport, MAX_EXPIRIES,
-    RegistryReport, StatusReport, StreamReport,
+    ClockReport, ExpiringReport, ExpiryReport, HeldReport, JournalReport, KeyReport,
+    LastGoodReport, MAX_EXPIRIES, RegistryReport, StatusReport, StreamReport,
 };
 
 use crate::domain::{KeyId, UnixSeconds};
@@ -99,6 +99,11 @@ pub enum Request {
     },
     /// What operators took away.
     OverlayList,
+    /// Release a change of the registry that is held back.
+    RegistryAccept {
+        /// What it takes away, as a hash.
+        change: String,
+    },
 }
 
 impl Request {
@@ -111,9 +116,21 @@ impl Request {
             | Self::ClockAccept
             | Self::ClientDisable { .. }
             | Self::Revoke { .. }
-            | Self::OverlayClear { .. } => false,
+            | Self::OverlayClear { .. }
+            | Self::RegistryAccept { .. } => false,
         }
     }
+}
+
+/// What came of a release.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcceptedRegistry {
+    /// The change that was released.
+    pub change: String,
+    /// The generation that is served with it; `None` when that takes longer.
+    pub generation: Option<u64>,
+    /// The digest that is served with it; `None` when that takes longer.
+    pub digest: Option<String>,
 }
 
 /// What a command did to the key rings.
@@ -202,6 +219,7 @@ pub(super) struct Answer {
     /// What is not as it should be though it was done.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) warnings: Vec<String>,
+    pub(super) accepted: Option<AcceptedRegistry>,
 }
 
 impl Answer {

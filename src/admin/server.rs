@@ -11,6 +11,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{sleep, timeout};
 
+use super::accept::Accept;
 use super::access::{Kind, Listening};
 use super::change::{self, Change, Done};
 use super::protocol::{
@@ -72,6 +73,8 @@ pub struct AdminPorts {
     pub changes: mpsc::Sender<Change>,
     /// Sees how the daemon stands.
     pub look: Look,
+    /// Releases changes that are held back.
+    pub accept: Accept,
 }
 
 /// Answers requests until the daemon stops. Start it by `tasks.spawn("admin", …)`.
@@ -193,6 +196,7 @@ async fn answer(
     writer: &mut OwnedWriteHalf,
 ) -> io::Result<()> {
     let answer = match request {
+        Request::RegistryAccept { change } => ports.accept.answer(&change, caller).await,
         Request::AuditLines { from, max, wait_ms } => {
             return audit_lines(ports, (from, max, wait_ms), writer).await;
         }

@@ -58,6 +58,7 @@ pub(super) const SERVE: &str = "\
 Examples:
   grantd serve
   grantd serve --config ./grantd.toml
+  grantd serve --strict             refuses a folder that can't be served
 
 Signals:
   TERM, INT  finish what was begun, record it, stop; a second one stops at once
@@ -224,6 +225,30 @@ Exit codes:
   0  accepted
   1  failed: the message says why
   2  the arguments are wrong";
+
+/// `grantd registry`
+pub(super) const REGISTRY: &str = "\
+Examples:
+  grantd registry accept HASH --config /etc/grantd/grantd.toml
+
+What next:
+  grantd status --config FILE   whether a change is held back, and what it
+                                takes away";
+
+/// `grantd registry accept`
+pub(super) const REGISTRY_ACCEPT: &str = "\
+Examples:
+  grantd registry accept HASH
+  grantd registry accept HASH --state /var/lib/grantd --format json
+
+Exit codes:
+  0  released, and served; or on its way, where the answer says so
+  1  failed: another change waits, or none, or no daemon runs
+  2  the arguments are wrong
+
+What happens:
+  The change is served at once. A release that a restart comes between is
+  remembered; it is over once any registry is applied.";
 
 /// `grantd audit`
 pub(super) const AUDIT: &str = "\

@@ -17,6 +17,7 @@ mod man;
 mod overlay;
 mod plan;
 mod reach;
+mod registry;
 mod secret;
 mod serve;
 mod status;
@@ -71,6 +72,9 @@ enum Command {
     Overlay(overlay::Command),
     /// Makes tokens void that were issued already.
     Revoke(overlay::RevokeArgs),
+    /// Releases changes of the registry that are held back.
+    #[command(subcommand)]
+    Registry(registry::Command),
     /// Prints the completions of a shell.
     Completions(completions::Args),
     /// Writes the manual pages.
@@ -164,6 +168,7 @@ pub fn run(cli: &Cli, io: &mut Io<'_>) -> Exit {
         Command::Verify(args) => verify::run(args, io),
         Command::Overlay(command) => overlay::run(command, io),
         Command::Revoke(args) => overlay::revoke(args, io),
+        Command::Registry(command) => registry::run(command, io),
         Command::Completions(args) => completions::run(args, io),
         Command::Man(args) => man::run(args, io),
     }

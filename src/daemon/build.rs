@@ -8,6 +8,7 @@ use tokio::runtime::Handle;
 use tracing::warn;
 
 use super::certificate;
+use super::last_good::Beginning;
 use super::overlay::Taken;
 use super::seams::read_mark;
 use super::service::Manager;
@@ -22,6 +23,7 @@ use crate::keys::seal::{SealError, Sealer};
 use crate::keys::time::Reading;
 use crate::listener::{self, BindError, Bound, CertificateFiles, ServedCertificate, TlsError};
 use crate::mint::jws;
+use crate::registry::publish::{Publisher, Update};
 use crate::settings::{AdminSettings, Settings, SocketSettings};
 use crate::store::{OnCorruption, StateDir, StateDirError, Store, StoreError};
 use crate::tasks::{Ended, Idle, Tasks, ThreadError};
@@ -62,6 +64,17 @@ pub enum StartError {
     /// A thread.
     #[error(transparent)]
     Thread(#[from] ThreadError),
+    /// The folder holds no registry to be served, and the start was to be strict.
+    #[error("not started (--strict): the registry folder holds no registry that can be served")]
+    Registry(Box<Update>),
+}
+
+/// The registry's task before it runs.
+pub(super) enum Registry {
+    /// Nothing was read yet.
+    Unread(Publisher),
+    /// The folder was read, and what was kept.
+    Read(Box<Beginning>),
 }
 
 /// Everything that is opened and bound; nothing runs yet but the journal.
@@ -72,6 +85,7 @@ pub struct Built {
     pub(super) keeper: Keeper,
     pub(super) journal: Journal,
     pub(super) certificate: Arc<ServedCertificate>,
+    pub(super) registry: Registry,
     pub(super) manager: Manager,
     pub(super) public: Bound,
     pub(super) monitor: Bound,
@@ -93,6 +107,7 @@ pub fn build(plan: Plan, runtime: &Handle, idle: Idle) -> Result<Built, StartErr
         mut settings,
         sockets,
         accept_lost_journal,
+        strict,
     } = plan;
     let Sockets { public, monitor } = sockets;
     let clock = Clock::of_this_machine();
@@ -111,6 +126,12 @@ pub fn build(plan: Plan, runtime: &Handle, idle: Idle) -> Result<Built, StartErr
         // The new journal's lines are other lines: what was confirmed says nothing of them.
         store.set_ship_mark(&[])?;
     }
+    let publisher = Publisher::new(&settings.registry, clock);
+    let registry = if strict {
+        strictly(publisher, &state, &store)?
+    } else {
+        Registry::Unread(publisher)
+    };
     let mark = read_mark(&store)?;
     let taken = Taken::read(&store)?;
     let admin = bind_admin(&settings.admin, &settings.state)?;
@@ -129,6 +150,7 @@ pub fn build(plan: Plan, runtime: &Handle, idle: Idle) -> Result<Built, StartErr
         keeper,
         journal,
         certificate: ServedCertificate::new(certificate),
+        registry,
         manager,
         public,
         monitor,
@@ -137,6 +159,15 @@ pub fn build(plan: Plan, runtime: &Handle, idle: Idle) -> Result<Built, StartErr
         tasks,
         ended,
     })
+}
+
+/// Reads the registry before anything is recorded, and goes no further without a good one.
+fn strictly(publisher: Publisher, state: &StateDir, store: &Store) -> Result<Registry, StartError> {
+    let read = Beginning::read(publisher, &state.registry(), store)?;
+    match &read.update {
+        Update::Applied(_) => Ok(Registry::Read(Box::new(read))),
+        refused => Err(StartError::Registry(Box::new(refused.clone()))),
+    }
 }
 
 /// Connections get what is left of the descriptors once everything else is open, so that the journal and the

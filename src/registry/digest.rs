@@ -11,7 +11,7 @@ use super::snapshot::{Client, Policy, Resource, ResourceGrant, Snapshot, StoredS
 use crate::domain::{Digest, UnixSeconds};
 
 /// Names this form: another form of the same content has another digest.
-const LABEL: &str = "grantd registry v2";
+pub(super) const LABEL: &str = "grantd registry v2";
 
 /// The digest of everything in a snapshot but the digest itself and what is derived.
 pub(super) fn digest(snapshot: &Snapshot) -> Digest {

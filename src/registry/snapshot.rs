@@ -169,6 +169,17 @@ pub struct Served {
     pub dirty: Option<bool>,
     /// When it was published.
     pub since: UnixSeconds,
+    /// From when on no token is issued by it any more. Set while the folder does not hold it, where
+    /// the settings refuse a last good registry that is too old.
+    pub until: Option<UnixSeconds>,
+}
+
+impl Served {
+    /// Whether tokens may be issued by it at this moment.
+    #[must_use]
+    pub fn is_usable(&self, now: UnixSeconds) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
 }
 
 impl Snapshot {

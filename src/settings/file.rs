@@ -59,6 +59,8 @@ pub(super) struct Registry {
     pub(super) dir: Option<String>,
     pub(super) policy_folder: Option<String>,
     pub(super) events: Option<bool>,
+    pub(super) last_good_max_age: Option<String>,
+    pub(super) last_good_too_old: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

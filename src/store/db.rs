@@ -264,7 +264,7 @@ impl Store {
     }
 
     /// A record without its version.
-    fn record(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
+    pub(super) fn record(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
         let value = self.read(&key.to_bytes())?;
         value.map(|value| unversioned(key, &value)).transpose()
     }

@@ -4,6 +4,7 @@
 //! <state>/lock         held by whoever works on the directory; has its process id
 //! <state>/db/          the store (sled)
 //! <state>/journal/     the audit journal
+//! <state>/registry/    the last good registry
 //! <state>/keys/        the key files, unless grantd.toml names another folder
 //! <state>/admin.sock   the admin socket of a live daemon, or a link to it
 //! <state>/status.sock  its socket that only looks, or a link to it
@@ -72,7 +73,7 @@ impl StateDir {
             return Err(StateDirError::Open(path.to_owned()));
         }
         let lock = locked(path)?;
-        for folder in ["db", "journal"] {
+        for folder in ["db", "journal", "registry"] {
             make(&path.join(folder))?;
         }
         for folder in [path, path.parent().unwrap_or(Path::new("/"))] {
@@ -98,6 +99,12 @@ impl StateDir {
     #[must_use]
     pub fn journal(&self) -> PathBuf {
         self.path.join("journal")
+    }
+
+    /// The folder of the last good registry.
+    #[must_use]
+    pub fn registry(&self) -> PathBuf {
+        self.path.join("registry")
     }
 
     /// The key folder, unless `keys.dir` names another.

@@ -10,6 +10,8 @@
 //! 05                           commits    version 1, u64, big-endian: see `witness.rs`
 //! 10 00                        last overlay entry  version 1, u64, big-endian
 //! 10 01 number(8)              overlay entry       version 1, JSON of it: see `overlay.rs`
+//! 14                           kept registry  version 1, u64 number, u64 seconds, big-endian
+//! 15                           released change  version 1, 32 bytes of SHA-256
 //! ```
 //! **Invariant:** an ordinal, once given, is never given to anything else. A value but the schema
 //! begins with one byte of version; an unknown one is refused.
@@ -39,6 +41,10 @@ pub(super) enum Key {
     LastOverlayEntry,
     /// Something that an operator took away.
     OverlayEntry(EntryId),
+    /// Which kept registry was served last, and when the folder last held it.
+    KeptRegistry,
+    /// The change that an operator released, until it is applied.
+    ReleasedChange,
 }
 
 impl Key {
@@ -61,6 +67,8 @@ impl Key {
                 bytes.extend_from_slice(&id.get().to_be_bytes());
                 bytes
             }
+            Self::KeptRegistry => vec![0x14],
+            Self::ReleasedChange => vec![0x15],
         }
     }
 
@@ -75,6 +83,7 @@ impl Key {
             | Self::Commits
             | Self::LastOverlayEntry
             | Self::OverlayEntry(_) => 1,
+            Self::KeptRegistry | Self::ReleasedChange => 1,
         }
     }
 
@@ -89,6 +98,8 @@ impl Key {
             Self::Commits => "commits",
             Self::LastOverlayEntry => "last overlay entry",
             Self::OverlayEntry(_) => "overlay entry",
+            Self::KeptRegistry => "kept registry",
+            Self::ReleasedChange => "released change",
         }
     }
 }
@@ -125,6 +136,8 @@ mod tests {
         assert_eq!(Key::LastOverlayEntry.to_bytes(), [0x10, 0]);
         let entry = Key::OverlayEntry(EntryId::new(258)).to_bytes();
         assert_eq!(entry, [0x10, 1, 0, 0, 0, 0, 0, 0, 1, 2]);
+        assert_eq!(Key::KeptRegistry.to_bytes(), [0x14]);
+        assert_eq!(Key::ReleasedChange.to_bytes(), [0x15]);
         let ring: Vec<u8> = Algorithm::ALL
             .into_iter()
             .map(|algorithm| Key::RingMember(algorithm, id.clone()).to_bytes()[1])

@@ -11,6 +11,7 @@ mod db;
 mod dir;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+mod kept;
 mod key;
 mod overlay;
 mod rings;
@@ -19,3 +20,4 @@ mod witness;
 
 pub use db::{MAX_RECORD, OnCorruption, Store, StoreError};
 pub use dir::{StateDir, StateDirError};
+pub use kept::KeptMark;

@@ -84,6 +84,7 @@ pub const LAYERS: &[Layer] = &[
         name: "changes",
         modules: &[
             "registry::load",
+            "registry::keep",
             "registry::watch",
             "registry::publish",
             "keys::rotate",

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use grantd::admin::{AdminPorts, Door, Kind, Look, SOCKET, bind, serve};
+use grantd::admin::{Accept, AdminPorts, Door, Kind, Look, SOCKET, bind, serve};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -46,6 +46,7 @@ async fn files_live_daemon_and_stream_hold_the_same_bytes() {
         changes: tokio::sync::mpsc::channel(1).0,
         keys: tokio::sync::mpsc::channel(1).0,
         look: Look::new(|| panic!("nobody asks for a status here")),
+        accept: Accept::new(|_, _| async { Err("nothing is held back here".to_owned()) }),
     };
     shipper.tasks.spawn("admin", serve(listener, ports));
     let dir = state.path().to_str().unwrap().to_owned();

@@ -8,7 +8,9 @@ use tempfile::TempDir;
 use crate::support::{failed, grantd, said};
 
 /// Commands that only hold others.
-const GROUPS: [&str; 6] = ["", "client", "secret", "keys", "audit", "overlay"];
+const GROUPS: [&str; 7] = [
+    "", "client", "secret", "keys", "audit", "overlay", "registry",
+];
 
 /// Widest line behind the options: people have narrow windows too.
 const WIDEST: usize = 80;
@@ -110,6 +112,7 @@ fn every_example_is_one_that_parses() {
                 ("URL", "https://localhost:1"),
                 ("URI", "urn:x"),
                 ("KID", &"A".repeat(43)),
+                ("HASH", &"a".repeat(64)),
             ];
             let arguments: Vec<String> = line
                 .split_whitespace()

@@ -13,6 +13,7 @@ mod certificate;
 mod control;
 mod json;
 mod keys;
+mod last_good;
 mod outside;
 mod stream;
 mod token;
@@ -25,6 +26,7 @@ pub use control::{
 };
 pub(super) use control::{Started, daemon_started, lineage_renewed, lineage_started};
 pub use keys::{ClockChange, KeyEvent, KeyStep};
+pub use last_good::{RegistryAccepted, RegistryHeld, RegistryRestored};
 pub use outside::{MAX_OUTSIDE, Outside};
 pub use stream::StreamAlarm;
 pub(super) use token::{denied, denied_summary, issued};
@@ -79,6 +81,12 @@ pub enum EventKind {
     DaemonStreamRegressed,
     /// Lines are in neither the journal nor the stream.
     DaemonStreamGap,
+    /// The last good registry is served from a start on.
+    RegistryRestored,
+    /// A change of the registry waits for an operator.
+    RegistryHeld,
+    /// An operator releases a change of the registry.
+    AdminRegistryAccepted,
     /// A signed statement of the chain's end. Nothing writes it yet.
     Checkpoint,
     /// An operator disabled a client, above the registry.
@@ -95,7 +103,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// Every kind, in the order of their declaration.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 29] = [
         Self::TokenIssued,
         Self::TokenDenied,
         Self::TokenDeniedSummary,
@@ -116,6 +124,9 @@ impl EventKind {
         Self::DaemonJournalRecovered,
         Self::DaemonStreamRegressed,
         Self::DaemonStreamGap,
+        Self::RegistryRestored,
+        Self::RegistryHeld,
+        Self::AdminRegistryAccepted,
         Self::Checkpoint,
         Self::AdminClientDisabled,
         Self::AdminTokensRevoked,
@@ -148,6 +159,9 @@ impl EventKind {
             Self::DaemonJournalRecovered => "daemon.journal_recovered",
             Self::DaemonStreamRegressed => "daemon.stream_regressed",
             Self::DaemonStreamGap => "daemon.stream_gap",
+            Self::RegistryRestored => "registry.restored",
+            Self::RegistryHeld => "registry.held",
+            Self::AdminRegistryAccepted => "admin.registry_accepted",
             Self::Checkpoint => "checkpoint",
             Self::AdminClientDisabled => "admin.client_disabled",
             Self::AdminTokensRevoked => "admin.tokens_revoked",

@@ -112,6 +112,26 @@ fn registry_events() -> Vec<ControlEvent> {
             }],
             serving: Some(registry()),
         }),
+        ControlEvent::RegistryRestored(RegistryRestored {
+            registry: registry(),
+            accepted: MOMENT,
+            seen: MOMENT,
+        }),
+        ControlEvent::RegistryHeld(RegistryHeld {
+            change: Digest::ZERO,
+            commit: registry().commit,
+            dirty: Some(false),
+            serving: Some(registry()),
+            reasons: vec![Outside::new("21 of 40 enabled clients would go away")],
+        }),
+        ControlEvent::RegistryAccepted(RegistryAccepted {
+            change: Digest::ZERO,
+            caller: Caller {
+                uid: 0,
+                gid: 0,
+                pid: 7,
+            },
+        }),
         ControlEvent::Clock(ClockChange {
             before: "steady",
             now: "behind",

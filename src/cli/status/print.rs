@@ -35,6 +35,7 @@ pub(super) fn text(report: &StatusReport, colour: bool, io: &mut Io<'_>) -> std:
     );
     registry(report.registry.as_ref(), &mut page);
     overlay(&report.overlay, &mut page);
+    folder(report, &mut page);
     certificate(report, &mut page);
     clock(report, &mut page);
     journal(&report.journal, &mut page);
@@ -130,6 +131,32 @@ fn overlay(report: &OverlayReport, page: &mut Page) {
     let more = report.total.saturating_sub(report.entries.len());
     if more > 0 {
         page.more(&format!("and {more} more: see `grantd overlay list`"));
+    }
+}
+
+/// What the folder holds beside what is served, where that is another thing.
+fn folder(report: &StatusReport, page: &mut Page) {
+    if let Some(last_good) = &report.last_good {
+        let from = if last_good.restored {
+            ", kept from a run before"
+        } else {
+            ""
+        };
+        let (seen, age) = (&last_good.seen, span(last_good.age_seconds));
+        page.line(
+            "folder",
+            &format!("last good at {seen}, {age} ago: the last good registry is served{from}"),
+        );
+    }
+    if let Some(held) = &report.held {
+        page.line("held", &format!("change {}", held.hash));
+        if let Some(commit) = &held.commit {
+            page.more(&format!("of commit {commit}"));
+        }
+        for reason in &held.reasons {
+            page.more(reason);
+        }
+        page.more("if it is meant: grantd registry accept HASH, with the hash above");
     }
 }
 

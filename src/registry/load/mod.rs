@@ -192,6 +192,22 @@ impl Loader {
         }
     }
 
+    /// Takes these for the files that are there already: a file that is read and says the same is the
+    /// same `Arc`.
+    pub fn resume(&mut self, files: &[Arc<Source>]) {
+        let remembered = |source: &Arc<Source>| Remembered {
+            stamp: Stamp::default(),
+            rested: false,
+            // It is read anew, for its stamp is not known.
+            blob: None,
+            source: Arc::clone(source),
+        };
+        let files = files.iter();
+        self.files = files
+            .map(|source| (Arc::clone(source.path()), remembered(source)))
+            .collect();
+    }
+
     /// The folders that the last scan went through, to be watched.
     #[must_use]
     pub fn folders(&self) -> &[Folder] {

@@ -217,11 +217,11 @@ fn two_folders_need_no_git_and_say_the_same() {
     let folder = TempDir::new().unwrap();
     for name in ["old", "new"] {
         let target = folder.path().join(name);
-        let copied = Command::new("cp")
-            .arg("-r")
+        let mut copy = Command::new("cp");
+        copy.arg("-r")
             .arg(repository.path("registry.d"))
             .arg(&target);
-        assert!(copied.status().unwrap().success());
+        assert!(copy.status().unwrap().success());
     }
     said(&plan(folder.path(), &["--from", "./old", "--to", "./new"]));
     fs::remove_file(folder.path().join("new/ledger/ledger.toml")).unwrap();

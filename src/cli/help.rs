@@ -126,7 +126,7 @@ Exit codes:
 
 As a gate:
   --approved-by must run from the workflow of the base branch, with --from the
-  base: one that a pull request brings approves itself. docs/cli.md shows it.";
+  base: one that a pull request brings approves itself. docs/plan.md shows it.";
 
 /// `grantd client`
 pub(super) const CLIENT: &str = "\

@@ -217,11 +217,11 @@ fn two_folders_need_no_git_and_say_the_same() {
     let folder = TempDir::new().unwrap();
     for name in ["old", "new"] {
         let target = folder.path().join(name);
-        let copied = Command::new("cp")
-            .arg("-r")
+        let mut copy = Command::new("cp");
+        copy.arg("-r")
             .arg(repository.path("registry.d"))
             .arg(&target);
-        assert!(copied.status().unwrap().success());
+        assert!(copy.status().unwrap().success());
     }
     said(&plan(folder.path(), &["--from", "./old", "--to", "./new"]));
     fs::remove_file(folder.path().join("new/ledger/ledger.toml")).unwrap();
@@ -382,10 +382,7 @@ fn owners_of_the_base_approve_and_the_gate_holds() {
         .collect();
     assert_eq!(given, [false, true]);
     let text = printed(&repository.plan(&["--approved-by", "team-mallory"]), 3);
-    assert!(
-        text.contains("\napprovals: 1 of 2 approvals missing\n"),
-        "{text}"
-    );
+    assert!(text.contains("\napprovals: 1 of 2 missing\n"), "{text}");
     assert!(text.contains("\n  team-billing: missing\n"), "{text}");
     for nobody in ["", "team-x,team-y"] {
         printed(&repository.plan(&["--approved-by", nobody]), 3);

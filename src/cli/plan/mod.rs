@@ -219,7 +219,12 @@ fn plan(args: &Args, io: &mut Io<'_>) -> Result<Result<Report, Refused>, PlanFau
     };
     let approved = args.approved_by.as_ref().map(ApprovedBy::owners);
     let asks = args.approvals || approved.is_some();
-    Ok(Ok(Report::of(sides, last_use, (asks, approved), clock)))
+    Ok(Ok(Report::of(
+        sides,
+        last_use,
+        (asks, approved),
+        clock.now_seconds(),
+    )))
 }
 
 /// 0 without a change, 3 for one that may not go on, 2 for any other.

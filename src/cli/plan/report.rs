@@ -3,7 +3,6 @@
 use super::last_use::LastUse;
 use super::overlay::Taken;
 use super::side::{Side, Sides};
-use crate::clock::Clock;
 use crate::domain::{Owner, UnixSeconds};
 use crate::registry::approval::{Approval, approvals};
 use crate::registry::check::Places;
@@ -103,7 +102,7 @@ impl Report {
         sides: Sides,
         last_use: LastUse,
         (asks, approved): (bool, Option<Vec<Owner>>),
-        clock: Clock,
+        now: UnixSeconds,
     ) -> Self {
         let Sides { from, to } = sides;
         let (old, new) = (&from.snapshot, &to.snapshot);
@@ -111,16 +110,24 @@ impl Report {
             true => Vec::new(),
             false => diff(old, new),
         };
+        // Nothing need be found where nothing changes.
+        let files = |side: &Side| match changes.is_empty() {
+            true => Vec::new(),
+            false => side.files.clone(),
+        };
+        let (old_files, new_files) = (files(&from), files(&to));
+        let places = [&Places::of(&old_files), &Places::of(&new_files)];
         let facts = Facts {
-            now: clock.now_seconds(),
+            now,
             last_use: last_use.credentials,
+            places: Some(places),
         };
         let statements = explain(old, new, &changes, &facts);
         // What the registry says itself is no longer above it.
         let open = |taken: &Taken| !taken.is_said_by(new);
         Self {
             counts: Counts::of(&changes),
-            told: placed(statements, &from, &to),
+            told: placed(statements, places, [&from.prefix, &to.prefix]),
             approvals: asks.then(|| approvals(old, &changes)),
             approved,
             held: hold(old, new),
@@ -194,10 +201,10 @@ impl Report {
         let needed = self.approvals.as_ref()?.len();
         let missing = self.missing();
         Some(match (&self.approved, needed) {
-            (_, 0) => "no approval is needed".to_owned(),
-            (None, needed) => format!("{} needed", count(needed, "approval")),
-            (Some(_), needed) if missing == 0 => format!("all {} given", count(needed, "approval")),
-            (Some(_), needed) => format!("{missing} of {} missing", count(needed, "approval")),
+            (_, 0) => "none is needed".to_owned(),
+            (None, needed) => format!("{needed} needed"),
+            (Some(_), needed) if missing == 0 => format!("all {needed} given"),
+            (Some(_), needed) => format!("{missing} of {needed} missing"),
         })
     }
 }
@@ -223,15 +230,15 @@ pub(super) fn approvers(approval: &Approval) -> String {
 }
 
 /// Each statement with its place: of what is gone, where it stood.
-fn placed(statements: Vec<Statement>, from: &Side, to: &Side) -> Vec<Told> {
-    if statements.is_empty() {
-        return Vec::new();
-    }
-    let (old, new) = (Places::of(&from.files), Places::of(&to.files));
+fn placed(
+    statements: Vec<Statement>,
+    [old, new]: [&Places<'_>; 2],
+    [old_prefix, new_prefix]: [&str; 2],
+) -> Vec<Told> {
     let place = |statement: Statement| {
         let (places, prefix) = match statement.side {
-            Which::Old => (&old, &from.prefix),
-            Which::New => (&new, &to.prefix),
+            Which::Old => (old, old_prefix),
+            Which::New => (new, new_prefix),
         };
         let place = places.find(&statement.object, &statement.spot);
         let spot = place.as_ref().and_then(|place| place.spot.as_ref());

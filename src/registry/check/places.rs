@@ -10,7 +10,7 @@ use toml::Spanned;
 use super::define::{ClientDef, Definitions, ResourceDef};
 use super::findings::Found;
 use super::policy::PolicyDef;
-use crate::domain::CredentialId;
+use crate::domain::{ClientId, CredentialId};
 use crate::registry::file::Given;
 use crate::registry::object::{Object, Spot};
 use crate::registry::source::Place;
@@ -65,6 +65,19 @@ impl<'a> Places<'a> {
                 Some(found.place(span.unwrap_or_else(|| found.def.at.clone())))
             }
         }
+    }
+}
+
+impl Places<'_> {
+    /// Which of a client's secrets this is, counted from 1 in the order of its file.
+    #[must_use]
+    pub fn secret_number(&self, client: &ClientId, id: &CredentialId) -> Option<usize> {
+        let def = self.clients.get(client.as_str())?.def;
+        let mut ids = def
+            .secrets
+            .iter()
+            .map(|it| CredentialId::of_secret(it.verifier.get_ref()));
+        Some(ids.position(|it| it == *id)? + 1)
     }
 }
 

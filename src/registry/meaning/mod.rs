@@ -17,6 +17,7 @@ mod words;
 
 use std::collections::HashMap;
 
+use super::check::Places;
 use super::diff::Change;
 use super::object::{Object, Spot};
 use super::snapshot::{Client, Resource, Snapshot};
@@ -77,19 +78,21 @@ pub struct About {
 }
 
 /// What is known besides the two registries.
-#[derive(Clone, Debug)]
-pub struct Facts {
+#[derive(Clone)]
+pub struct Facts<'a> {
     /// The moment at which the change is looked at.
     pub now: UnixSeconds,
     /// When each credential was last used, by its id; `None` for one that never was.
     pub last_use: HashMap<ClientId, HashMap<String, Option<UnixSeconds>>>,
+    /// Where things stand in the files of both registries, the old one first, where there are files.
+    pub places: Option<[&'a Places<'a>; 2]>,
 }
 
 /// A change with what is around it, as the parts of this stage take it.
 struct Scene<'a> {
     old: &'a Snapshot,
     new: &'a Snapshot,
-    facts: &'a Facts,
+    facts: &'a Facts<'a>,
 }
 
 /// What the changes from `old` to `new` mean, the riskiest first; within a class in the order of objects.
@@ -98,7 +101,7 @@ pub fn explain(
     old: &Snapshot,
     new: &Snapshot,
     changes: &[Change],
-    facts: &Facts,
+    facts: &Facts<'_>,
 ) -> Vec<Statement> {
     let scene = Scene { old, new, facts };
     let mut said = Vec::new();

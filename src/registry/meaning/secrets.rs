@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use super::clients::from;
 use super::words::{Words, ago, begin, end, words};
-use super::{About, Class, Scene, Statement};
+use super::{About, Class, Scene, Side, Statement};
 use crate::domain::CredentialId;
 use crate::registry::object::{Object, Spot};
 use crate::registry::snapshot::{Client, StoredSecret};
@@ -22,7 +22,7 @@ pub(super) fn changed(
     for (at, secret) in after.secrets.iter().enumerate() {
         let old = find(before, &secret.id).and_then(|at| before.secrets.get(at));
         match old {
-            None => said.push(added(after, (at, secret))),
+            None => said.push(added(after, (at, secret), scene)),
             Some(old) if old == secret => {}
             Some(old) => one_changed(after, (at, old, secret), scene, said),
         }
@@ -34,9 +34,21 @@ pub(super) fn changed(
     }
 }
 
-/// A secret as a sentence names it. They are counted from the oldest, which is how files have them.
-fn named(client: &Client, at: usize, secret: &StoredSecret) -> Words {
-    let form = format!("secret {}", at + 1);
+/// A secret as a sentence names it, counted as its file has them; from the oldest, where there is none.
+fn named(
+    client: &Client,
+    (at, secret): (usize, &StoredSecret),
+    side: Side,
+    scene: &Scene<'_>,
+) -> Words {
+    let number = scene.facts.places.and_then(|[old, new]| {
+        let places = match side {
+            Side::Old => old,
+            Side::New => new,
+        };
+        places.secret_number(&client.id, &secret.id)
+    });
+    let form = format!("secret {}", number.unwrap_or(at + 1));
     match &secret.label {
         Some(label) => words(&format!("{form} ({{}}) of {{}}"), &[label, &client.id]),
         None => words(&format!("{form} of {{}}"), &[&client.id]),
@@ -58,7 +70,7 @@ fn statement(
         })
 }
 
-fn added(client: &Client, (at, secret): (usize, &StoredSecret)) -> Statement {
+fn added(client: &Client, (at, secret): (usize, &StoredSecret), scene: &Scene<'_>) -> Statement {
     let mut form = " is added".to_owned();
     if let Some(moment) = secret.not_before {
         form.push_str(&format!(", good from {}", begin(moment)));
@@ -67,7 +79,7 @@ fn added(client: &Client, (at, secret): (usize, &StoredSecret)) -> Statement {
         Some(moment) => form.push_str(&format!(", good until {}", end(moment))),
         None => form.push_str(", without an end"),
     }
-    let text = named(client, at, secret).and(words(&form, &[]));
+    let text = named(client, (at, secret), Side::New, scene).and(words(&form, &[]));
     statement(client, secret, (Class::Widens, "secret.added"), text)
 }
 
@@ -79,7 +91,8 @@ fn removed(
 ) -> Statement {
     let now = scene.facts.now;
     let expired = secret.expires.is_some_and(|end| end <= now);
-    let mut text = named(before, at, secret).and(words(" is removed", &[]));
+    let text = named(before, (at, secret), Side::Old, scene);
+    let mut text = text.and(words(" is removed", &[]));
     if expired {
         text = text.and(words("; it had expired", &[]));
     }
@@ -115,7 +128,7 @@ fn one_changed(
         expires: _,
     } = new;
     let mut say = |how: (Class, &'static str), form: String, names: &[&dyn Display]| {
-        let text = named(client, at, new).and(words(&form, names));
+        let text = named(client, (at, new), Side::New, scene).and(words(&form, names));
         said.push(statement(client, new, how, text));
     };
     if let Some((how, form)) = ends(old, new, scene.runs(client)) {

@@ -87,14 +87,15 @@ fn registry(put: &[(&str, &str)]) -> Snapshot {
     checked.unwrap().snapshot
 }
 
-fn facts() -> Facts {
+fn facts() -> Facts<'static> {
     Facts {
         now: UnixSeconds::new(NOW),
         last_use: HashMap::new(),
+        places: None,
     }
 }
 
-fn between(old: &Snapshot, new: &Snapshot, facts: &Facts) -> Vec<Statement> {
+fn between(old: &Snapshot, new: &Snapshot, facts: &Facts<'_>) -> Vec<Statement> {
     explain(old, new, &diff(old, new), facts)
 }
 

@@ -178,11 +178,12 @@ fn files(model: &Model, spread: &[u8], reversed: bool) -> Vec<Arc<Definitions>> 
         .collect()
 }
 
-fn facts() -> Facts {
+fn facts() -> Facts<'static> {
     Facts {
         // Amid the years in which clients of the models end.
         now: UnixSeconds::new(2_000_000_000),
         last_use: std::collections::HashMap::new(),
+        places: None,
     }
 }
 

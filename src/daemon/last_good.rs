@@ -81,6 +81,11 @@ impl Beginning {
         if let Some(why) = &broken {
             error!(why, "the last good registry can't be used");
         }
+        // An alarm until somebody has looked, also across a restart.
+        let broken = broken.or_else(|| {
+            let aside = || "damaged files of an earlier start are still set aside".to_owned();
+            keep.is_damaged().then(aside)
+        });
         let update = publisher.first();
         Ok(Self {
             publisher,
@@ -164,7 +169,7 @@ impl LastGood {
         let mark = KeptMark { number, seen };
         let noted = self.stored(move |store| store.registry_applied(mark)).await;
         self.number.store(number, Ordering::Release);
-        if !self.keep.has_broken() {
+        if !self.keep.is_damaged() {
             self.health.kept_broken(None);
         }
         noted.is_some()
@@ -231,7 +236,7 @@ impl LastGood {
             if self.health.folder().last_good.is_none() {
                 self.note_seen().await;
             }
-            if self.number.load(Ordering::Acquire) != 0 && !self.keep.has_broken() {
+            if self.number.load(Ordering::Acquire) != 0 && !self.keep.is_damaged() {
                 self.health.kept_broken(None);
             }
         }

@@ -207,10 +207,11 @@ impl Keep {
         self.folder.set_aside()
     }
 
-    /// Whether something was moved aside that nobody has looked at: it is still there.
+    /// Whether something was moved aside that nobody has looked at, for it is still there; or whether
+    /// damage was found and nothing kept since.
     #[must_use]
-    pub fn has_broken(&self) -> bool {
-        self.folder.has_broken()
+    pub fn is_damaged(&self) -> bool {
+        self.folder.has_broken() || self.state().renew
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -153,7 +153,7 @@ fn an_acknowledged_change_that_is_missing_is_damage_and_set_aside() {
         let (keep, found) = Keep::open(folder.path(), Some(2));
         let why = which(found, &states).unwrap_err();
         assert!(why.contains(&folder.path().display().to_string()), "{why}");
-        assert_eq!(keep.has_broken(), lose != "all", "{lose}: {why}");
+        assert_eq!(keep.is_damaged(), lose != "all", "{lose}: {why}");
         // What is kept next counts on, so that the mark stays true.
         assert_eq!(keep.keep(&sources(&states[0]), seal(3)).unwrap(), 3);
         drop(keep);
@@ -267,7 +267,9 @@ fn damage_that_a_folding_meets_is_told_and_written_over() {
     let compaction = keep.outgrown(&last).unwrap();
     let told = keep.compact(compaction, || false);
     assert!(matches!(told, Err(KeepError::Rot { .. })), "{told:?}");
+    assert!(keep.is_damaged());
     keep.keep(&sources(&states[20]), seal(22)).unwrap();
+    assert!(!keep.is_damaged());
     drop(keep);
     let mut states = states;
     states.push(states[20].clone());

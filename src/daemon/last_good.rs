@@ -109,7 +109,7 @@ fn refused(keep: &Keep, unusable: &Unusable) -> String {
         Unusable::Another { recorded, found } => {
             let aside = match keep.set_aside() {
                 Ok(aside) => format!("it is in {}", aside.display()),
-                Err(error) => chain(&error).to_string(),
+                Err(error) => chain(&error),
             };
             format!("its files have the digest {found}, and {recorded} was recorded; {aside}")
         }
@@ -151,7 +151,7 @@ impl LastGood {
                     return Some(Seal { number, ..seal });
                 }
                 Err(error) => {
-                    let why = chain(&error).to_string();
+                    let why = chain(&error);
                     warn!(error = why, "a registry waits until it can be kept");
                     self.health.keep_waits(Some(why));
                 }
@@ -184,11 +184,11 @@ impl LastGood {
         self.tasks.spawn_short(async move {
             let stopping = this.tasks.stopping();
             let stop = move || stopping.is_cancelled();
-            let folded = this.tasks.blocking(move || keep.compact(compaction, stop));
+            let folded = this.tasks.blocking(move || keep.compact(&compaction, stop));
             match folded.await {
                 Some(Ok(())) => debug!("the log of the kept registry was folded"),
                 Some(Err(error)) => {
-                    let why = chain(&error).to_string();
+                    let why = chain(&error);
                     warn!(
                         error = why,
                         "the log of the kept registry could not be folded"

@@ -234,7 +234,7 @@ impl Keep {
         };
         let open = |name| {
             let opened = self.folder.open(name);
-            opened.map_err(|error| crate::domain::chain(&error).to_string())
+            opened.map_err(|error| crate::domain::chain(&error))
         };
         let (base, log) = (open(BASE)?, open(LOG)?);
         let Some(base) = base else {
@@ -258,7 +258,7 @@ impl Keep {
             return Err(told(LOG)(why));
         }
         let cut = self.cut(log, &replayed);
-        let log = cut.map_err(|error| crate::domain::chain(&error).to_string())?;
+        let log = cut.map_err(|error| crate::domain::chain(&error))?;
         Ok(Some(self.remember(base, log, replayed)))
     }
 

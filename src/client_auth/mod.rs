@@ -5,7 +5,7 @@
 //! replay marks are spent).
 //!
 //! **Invariant:** a [`Proof`] exists only for a client that is in the registry, enabled, unexpired, and
-//! has proved one of its own credentials. An unknown client takes the same path as a wrong secret.
+//! has proved one of its own credentials in a way that the policy allows. An unknown client takes the same path as a wrong secret.
 
 mod secret;
 
@@ -21,6 +21,8 @@ use crate::registry::snapshot::{Client, Snapshot};
 pub struct Claim<'a> {
     presented: &'a Presented,
     client: Option<Arc<Client>>,
+    /// Whether the policy lets credentials be presented like this.
+    allowed: bool,
     need: Need,
 }
 
@@ -72,9 +74,18 @@ pub fn identify<'a>(request: &'a TokenRequest, registry: &Snapshot) -> Claim<'a>
         .presented
         .client_id()
         .and_then(|id| registry.clients.get(id).cloned());
+    let allowed = match &request.presented {
+        Presented::Secret { method, .. } => registry.policy.allows(*method),
+        // Refused for what they are, whatever the policy says.
+        Presented::Unsupported { .. }
+        | Presented::Nothing { .. }
+        | Presented::Malformed
+        | Presented::Mismatch { .. } => true,
+    };
     Claim {
         presented: &request.presented,
         client,
+        allowed,
         need: Need::Nothing,
     }
 }
@@ -109,7 +120,12 @@ pub fn verify(
         _ => Denial::UnknownClient,
     })?;
     let credential = checked?;
-    match admit(&client, now) {
+    let admitted = admit(&client, now).and(if claim.allowed {
+        Ok(())
+    } else {
+        Err(Denial::AuthMethodNotAllowed)
+    });
+    match admitted {
         Ok(()) => Ok(Verified {
             client,
             credential,

@@ -38,6 +38,7 @@ mod limits;
 mod metrics;
 mod overload;
 mod package;
+mod policy;
 mod registry_reload;
 mod service;
 mod settings;

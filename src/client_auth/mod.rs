@@ -5,7 +5,8 @@
 //! replay marks are spent).
 //!
 //! **Invariant:** a [`Proof`] exists only for a client that is in the registry, enabled there and by the
-//! operators' overlay, unexpired, and has proved one of its own credentials. An unknown client takes the same path as a wrong secret.
+//! operators' overlay, unexpired, and has proved one of its own credentials in a way that the policy allows. An
+//! unknown client takes the same path as a wrong secret.
 
 mod secret;
 
@@ -22,6 +23,8 @@ use crate::registry::snapshot::{Client, Snapshot};
 pub struct Claim<'a> {
     presented: &'a Presented,
     client: Option<Arc<Client>>,
+    /// Whether the policy lets credentials be presented like this.
+    allowed: bool,
     need: Need,
 }
 
@@ -73,9 +76,18 @@ pub fn identify<'a>(request: &'a TokenRequest, registry: &Snapshot) -> Claim<'a>
         .presented
         .client_id()
         .and_then(|id| registry.clients.get(id).cloned());
+    let allowed = match &request.presented {
+        Presented::Secret { method, .. } => registry.policy.allows(*method),
+        // Refused for what they are, whatever the policy says.
+        Presented::Unsupported { .. }
+        | Presented::Nothing { .. }
+        | Presented::Malformed
+        | Presented::Mismatch { .. } => true,
+    };
     Claim {
         presented: &request.presented,
         client,
+        allowed,
         need: Need::Nothing,
     }
 }
@@ -111,7 +123,12 @@ pub fn verify(
         _ => Denial::UnknownClient,
     })?;
     let credential = checked?;
-    match admit(&client, overlay, now) {
+    let admitted = admit(&client, overlay, now).and(if claim.allowed {
+        Ok(())
+    } else {
+        Err(Denial::AuthMethodNotAllowed)
+    });
+    match admitted {
         Ok(()) => Ok(Verified {
             client,
             credential,

@@ -139,6 +139,94 @@ fn what_an_operator_disabled_is_refused_whatever_the_registry_says() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
+fn a_method_that_the_policy_does_not_allow_proves_nothing() {
+    use AuthMethod::{ClientSecretBasic, ClientSecretPost};
+    let ask = |method: AuthMethod, text: &str, disabled: bool, allowed: Option<Vec<AuthMethod>>| {
+        let request = request(Presented::Secret {
+            client_id: "ledger".to_owned(),
+            secret: Secret::new(text.to_owned()),
+            method,
+        });
+        let resource = Arc::new(sample::resource("billing"));
+        let mut client = sample::client(&[Arc::clone(&resource)]);
+        client.disabled = disabled;
+        let mut registry = sample::snapshot(vec![resource], client);
+        registry.policy.allowed_auth_methods = allowed;
+        let overlay = Overlay::default();
+        verify(
+            identify(&request, &registry),
+            &Evidence::Nothing,
+            &overlay,
+            NOW,
+        )
+    };
+    let good = sample::secret();
+    let good = good.expose();
+    let denial = Denial::AuthMethodNotAllowed;
+    for (method, text, disabled, allowed, expected) in [
+        (ClientSecretBasic, good, false, None, None),
+        (ClientSecretPost, good, false, None, None),
+        (
+            ClientSecretBasic,
+            good,
+            false,
+            Some(AuthMethod::ALL.to_vec()),
+            None,
+        ),
+        (
+            ClientSecretPost,
+            good,
+            false,
+            Some(vec![ClientSecretPost]),
+            None,
+        ),
+        (
+            ClientSecretBasic,
+            good,
+            false,
+            Some(vec![ClientSecretPost]),
+            Some(denial),
+        ),
+        (
+            ClientSecretPost,
+            good,
+            false,
+            Some(vec![ClientSecretBasic]),
+            Some(denial),
+        ),
+        // What is wrong besides is said first: the method only counts for who would have got in.
+        (
+            ClientSecretBasic,
+            "hunter2",
+            false,
+            Some(vec![ClientSecretPost]),
+            Some(Denial::WrongSecret),
+        ),
+        (
+            ClientSecretBasic,
+            good,
+            true,
+            Some(vec![ClientSecretPost]),
+            Some(Denial::ClientDisabled),
+        ),
+    ] {
+        let what = format!("{method:?} {allowed:?}");
+        let outcome = ask(method, text, disabled, allowed);
+        assert_eq!(
+            outcome.as_ref().err().map(|it| it.denial),
+            expected,
+            "{what}"
+        );
+        if expected == Some(denial) {
+            let credential = outcome.unwrap_err().credential.unwrap();
+            assert_eq!(credential.method, method, "the event knows how");
+        }
+    }
+    assert_eq!(denial.answer(), Denial::WrongSecret.answer());
+}
+
+#[test]
 fn a_refusal_names_the_credential_that_matched() {
     let good = secret("ledger", sample::secret().expose());
     let refused = outcome(&good, |client| client.disabled = true).unwrap_err();

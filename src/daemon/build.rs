@@ -72,7 +72,7 @@ pub enum StartError {
 /// The registry's task before it runs.
 pub(super) enum Registry {
     /// Nothing was read yet.
-    Unread(Publisher),
+    Unread(Box<Publisher>),
     /// The folder was read, and what was kept.
     Read(Box<Beginning>),
 }
@@ -130,7 +130,7 @@ pub fn build(plan: Plan, runtime: &Handle, idle: Idle) -> Result<Built, StartErr
     let registry = if strict {
         strictly(publisher, &state, &store)?
     } else {
-        Registry::Unread(publisher)
+        Registry::Unread(Box::new(publisher))
     };
     let mark = read_mark(&store)?;
     let taken = Taken::read(&store)?;

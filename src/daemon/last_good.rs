@@ -81,6 +81,11 @@ impl Beginning {
         if let Some(why) = &broken {
             error!(why, "the last good registry can't be used");
         }
+        // An alarm until somebody has looked, also across a restart.
+        let broken = broken.or_else(|| {
+            let aside = || "damaged files of an earlier start are still set aside".to_owned();
+            keep.is_damaged().then(aside)
+        });
         let update = publisher.first();
         Ok(Self {
             publisher,
@@ -104,7 +109,7 @@ fn refused(keep: &Keep, unusable: &Unusable) -> String {
         Unusable::Another { recorded, found } => {
             let aside = match keep.set_aside() {
                 Ok(aside) => format!("it is in {}", aside.display()),
-                Err(error) => chain(&error).to_string(),
+                Err(error) => chain(&error),
             };
             format!("its files have the digest {found}, and {recorded} was recorded; {aside}")
         }
@@ -146,7 +151,7 @@ impl LastGood {
                     return Some(Seal { number, ..seal });
                 }
                 Err(error) => {
-                    let why = chain(&error).to_string();
+                    let why = chain(&error);
                     warn!(error = why, "a registry waits until it can be kept");
                     self.health.keep_waits(Some(why));
                 }
@@ -164,7 +169,7 @@ impl LastGood {
         let mark = KeptMark { number, seen };
         let noted = self.stored(move |store| store.registry_applied(mark)).await;
         self.number.store(number, Ordering::Release);
-        if !self.keep.has_broken() {
+        if !self.keep.is_damaged() {
             self.health.kept_broken(None);
         }
         noted.is_some()
@@ -179,11 +184,11 @@ impl LastGood {
         self.tasks.spawn_short(async move {
             let stopping = this.tasks.stopping();
             let stop = move || stopping.is_cancelled();
-            let folded = this.tasks.blocking(move || keep.compact(compaction, stop));
+            let folded = this.tasks.blocking(move || keep.compact(&compaction, stop));
             match folded.await {
                 Some(Ok(())) => debug!("the log of the kept registry was folded"),
                 Some(Err(error)) => {
-                    let why = chain(&error).to_string();
+                    let why = chain(&error);
                     warn!(
                         error = why,
                         "the log of the kept registry could not be folded"
@@ -231,7 +236,7 @@ impl LastGood {
             if self.health.folder().last_good.is_none() {
                 self.note_seen().await;
             }
-            if self.number.load(Ordering::Acquire) != 0 && !self.keep.has_broken() {
+            if self.number.load(Ordering::Acquire) != 0 && !self.keep.is_damaged() {
                 self.health.kept_broken(None);
             }
         }

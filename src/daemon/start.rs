@@ -199,7 +199,7 @@ impl Registry {
 
     fn read(self, folder: &Path, store: &Store) -> Result<Box<Beginning>, StoreError> {
         match self {
-            Self::Unread(publisher) => Ok(Box::new(Beginning::read(publisher, folder, store)?)),
+            Self::Unread(publisher) => Ok(Box::new(Beginning::read(*publisher, folder, store)?)),
             Self::Read(read) => Ok(read),
         }
     }

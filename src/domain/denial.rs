@@ -42,6 +42,8 @@ pub enum Denial {
     UnknownClient,
     /// The client has no credential of the kind that was presented.
     UnregisteredMethod,
+    /// The credential holds, but the policy does not allow this way to present one.
+    AuthMethodNotAllowed,
     /// No secret of the client matches.
     WrongSecret,
     /// The secret matches, but its `expires` has passed.
@@ -179,7 +181,7 @@ const fn unavailable(description: &'static str) -> Answer {
 
 impl Denial {
     /// Every denial, in the order of their declaration.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 40] = [
         Self::MethodNotAllowed,
         Self::ContentType,
         Self::ContentEncoding,
@@ -198,6 +200,7 @@ impl Denial {
         Self::ClientIdMismatch,
         Self::UnknownClient,
         Self::UnregisteredMethod,
+        Self::AuthMethodNotAllowed,
         Self::WrongSecret,
         Self::CredentialExpired,
         Self::CredentialNotYetValid,
@@ -243,6 +246,7 @@ impl Denial {
             Self::ClientIdMismatch => "client_id_mismatch",
             Self::UnknownClient => "unknown_client",
             Self::UnregisteredMethod => "unregistered_method",
+            Self::AuthMethodNotAllowed => "auth_method_not_allowed",
             Self::WrongSecret => "wrong_secret",
             Self::CredentialExpired => "credential_expired",
             Self::CredentialNotYetValid => "credential_not_yet_valid",
@@ -306,6 +310,7 @@ impl Denial {
             | Self::ClientIdMismatch
             | Self::UnknownClient
             | Self::UnregisteredMethod
+            | Self::AuthMethodNotAllowed
             | Self::WrongSecret
             | Self::CredentialExpired
             | Self::CredentialNotYetValid

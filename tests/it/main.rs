@@ -42,6 +42,7 @@ mod overlay;
 mod overload;
 mod package;
 mod plan;
+mod policy;
 mod registry_reload;
 mod service;
 mod settings;

@@ -112,26 +112,6 @@ fn registry_events() -> Vec<ControlEvent> {
             }],
             serving: Some(registry()),
         }),
-        ControlEvent::RegistryRestored(RegistryRestored {
-            registry: registry(),
-            accepted: MOMENT,
-            seen: MOMENT,
-        }),
-        ControlEvent::RegistryHeld(RegistryHeld {
-            change: Digest::ZERO,
-            commit: registry().commit,
-            dirty: Some(false),
-            serving: Some(registry()),
-            reasons: vec![Outside::new("21 of 40 enabled clients would go away")],
-        }),
-        ControlEvent::RegistryAccepted(RegistryAccepted {
-            change: Digest::ZERO,
-            caller: Caller {
-                uid: 0,
-                gid: 0,
-                pid: 7,
-            },
-        }),
         ControlEvent::Clock(ClockChange {
             before: "steady",
             now: "behind",
@@ -220,6 +200,31 @@ fn admin_events() -> Vec<ControlEvent> {
     acts.into_iter().map(event).collect()
 }
 
+fn last_good_events() -> Vec<ControlEvent> {
+    vec![
+        ControlEvent::RegistryRestored(RegistryRestored {
+            registry: registry(),
+            accepted: MOMENT,
+            seen: MOMENT,
+        }),
+        ControlEvent::RegistryHeld(RegistryHeld {
+            change: Digest::ZERO,
+            commit: registry().commit,
+            dirty: Some(false),
+            serving: Some(registry()),
+            reasons: vec![Outside::new("21 of 40 enabled clients would go away")],
+        }),
+        ControlEvent::RegistryAccepted(RegistryAccepted {
+            change: Digest::ZERO,
+            caller: Caller {
+                uid: 0,
+                gid: 0,
+                pid: 7,
+            },
+        }),
+    ]
+}
+
 fn key_events() -> Vec<ControlEvent> {
     let steps = [
         KeyStep::Created,
@@ -290,7 +295,8 @@ fn lines() -> Vec<String> {
         id: RequestId::from_bits(0xf00).to_hex(),
         at: AT,
     };
-    let control = registry_events().into_iter().chain(key_events());
+    let control = registry_events().into_iter().chain(last_good_events());
+    let control = control.chain(key_events());
     let control = control.chain(admin_events());
     let mut heads: Vec<Vec<u8>> = control.map(|event| event.head(&envelope)).collect();
     heads.extend(token_events(&envelope));

@@ -126,6 +126,13 @@ impl Definitions {
         &self.problems
     }
 
+    /// Whether the policy's rules are not asked of it: it does not come from the folder, where names
+    /// that begin with a dot are never read, but from `grantd dev`, whose demo client may do
+    /// everything and has no owner.
+    pub(super) fn is_exempt(&self) -> bool {
+        self.source.path().starts_with('.')
+    }
+
     /// The clients that the file defines.
     pub fn client_ids(&self) -> impl Iterator<Item = &ClientId> {
         self.clients.iter().map(|client| client.id.get_ref())
@@ -228,6 +235,7 @@ fn define_client(
     table: ClientTable,
     problems: &mut Collector<'_>,
 ) -> Option<ClientDef> {
+    let absent = absent_of_client(key, &table);
     let ClientTable {
         name,
         owner,
@@ -240,21 +248,6 @@ fn define_client(
         secret,
         partial: _,
     } = table;
-    let alone = grants
-        .good()
-        .is_some_and(|grants| grants.get_ref().0.len() == 1);
-    let absent = FieldSet::of([
-        (ClientField::Name, says_no_more(&name, key)),
-        (ClientField::Owner, owner.is_missing()),
-        (ClientField::Expires, expires.is_missing()),
-        (ClientField::TokenLifetime, token_lifetime.is_missing()),
-        (
-            ClientField::DefaultResource,
-            default_resource.is_missing() && !alone,
-        ),
-        (ClientField::Claims, claims.is_void(|it| it.0.is_empty())),
-        (ClientField::Secret, secret.is_void(Vec::is_empty)),
-    ]);
     if grants.is_void(|grants| grants.0.is_empty()) {
         let message = format!("client `{}` has no grants", key.get_ref());
         let advice =
@@ -289,6 +282,30 @@ fn define_client(
         ),
     };
     Some(def)
+}
+
+/// What a policy may require of a client and this table does not say.
+fn absent_of_client(key: &Spanned<String>, table: &ClientTable) -> FieldSet<ClientField> {
+    let grants = table.grants.good();
+    let alone = grants.is_some_and(|grants| grants.get_ref().0.len() == 1);
+    FieldSet::of([
+        (ClientField::Name, says_no_more(&table.name, key)),
+        (ClientField::Owner, table.owner.is_missing()),
+        (ClientField::Expires, table.expires.is_missing()),
+        (
+            ClientField::TokenLifetime,
+            table.token_lifetime.is_missing(),
+        ),
+        (
+            ClientField::DefaultResource,
+            table.default_resource.is_missing() && !alone,
+        ),
+        (
+            ClientField::Claims,
+            table.claims.is_void(|it| it.0.is_empty()),
+        ),
+        (ClientField::Secret, table.secret.is_void(Vec::is_empty)),
+    ])
 }
 
 fn grant_scopes(

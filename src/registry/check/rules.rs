@@ -73,6 +73,9 @@ impl<'a> Rulebook<'a> {
     /// Notes what a client and its secrets have against the rules.
     pub(super) fn examine_client(&self, at: Found<'_, ClientDef>, found: &mut Findings) {
         let Some(rules) = &self.0 else { return };
+        if at.file.is_exempt() {
+            return;
+        }
         let id = at.def.id.get_ref();
         let object = || Object::Client(id.clone());
         let here = at.def.id.span();

@@ -72,12 +72,7 @@ pub enum Judge {
 #[must_use]
 pub fn hold(old: &Snapshot, new: &Snapshot) -> Option<Held> {
     let removal = removal::beyond_limit(old, new);
-    // What passed `check` keeps its own policy, so the same policy before has nothing to add.
-    let broken = if old.policy == new.policy {
-        Vec::new()
-    } else {
-        violations(&old.policy, new)
-    };
+    let broken = newly_broken(old, new);
     let broken = (!broken.is_empty()).then_some(Reason::OldPolicy(broken));
     let reasons: Vec<Reason> = removal.into_iter().chain(broken).collect();
     if reasons.is_empty() {
@@ -87,6 +82,21 @@ pub fn hold(old: &Snapshot, new: &Snapshot) -> Option<Held> {
         hash: hash(&reasons),
         reasons,
     })
+}
+
+/// What of `new` breaks a rule of the policy before it, and did not before.
+fn newly_broken(old: &Snapshot, new: &Snapshot) -> Vec<Violation> {
+    // What passed `check` keeps its own policy: the same policy before has nothing to add.
+    if old.policy == new.policy {
+        return Vec::new();
+    }
+    let mut broken = violations(&old.policy, new);
+    if !broken.is_empty() {
+        // Whom no rule is asked of, the demo client of `grantd dev`, has not changed.
+        let before = violations(&old.policy, old);
+        broken.retain(|it| before.binary_search(it).is_err());
+    }
+    broken
 }
 
 /// One value for one set of reasons: texts by their length, lists by their count.

@@ -145,6 +145,7 @@ fn a_share_is_of_the_clients_that_were_enabled() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn a_rule_that_is_loosened_and_used_at_once_is_held() {
     let client = |lines: &str, grants: &str| {
         format!("[client.ledger]\n{lines}\ngrants = {{ billing = [{grants}] }}\n")

@@ -65,7 +65,7 @@ impl Keep {
     /// [`KeepError`]: what was kept stands. [`KeepError::Rot`] when it is damaged.
     pub fn compact(
         &self,
-        compaction: Compaction,
+        compaction: &Compaction,
         stop: impl Fn() -> bool,
     ) -> Result<(), KeepError> {
         let made = self.fold(compaction, stop);
@@ -75,7 +75,7 @@ impl Keep {
         made
     }
 
-    fn fold(&self, compaction: Compaction, stop: impl Fn() -> bool) -> Result<(), KeepError> {
+    fn fold(&self, compaction: &Compaction, stop: impl Fn() -> bool) -> Result<(), KeepError> {
         let bytes = compaction.files.iter().map(|(_, spot)| spot.length).sum();
         self.folder.room(bytes)?;
         let mut base = self.folder.begin(BASE)?;
@@ -87,7 +87,7 @@ impl Keep {
                 self.folder.tidy();
                 return Ok(());
             }
-            let checksum = self.raw(&compaction, *spot, &mut bytes)?;
+            let checksum = self.raw(compaction, *spot, &mut bytes)?;
             spots.insert(Arc::clone(path), writing.raw(&bytes, &checksum));
             writing.flush(STEP, |bytes| {
                 base.write(bytes)?;

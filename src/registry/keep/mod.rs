@@ -207,10 +207,11 @@ impl Keep {
         self.folder.set_aside()
     }
 
-    /// Whether something was moved aside that nobody has looked at: it is still there.
+    /// Whether something was moved aside that nobody has looked at, for it is still there; or whether
+    /// damage was found and nothing kept since.
     #[must_use]
-    pub fn has_broken(&self) -> bool {
-        self.folder.has_broken()
+    pub fn is_damaged(&self) -> bool {
+        self.folder.has_broken() || self.state().renew
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -233,7 +234,7 @@ impl Keep {
         };
         let open = |name| {
             let opened = self.folder.open(name);
-            opened.map_err(|error| crate::domain::chain(&error).to_string())
+            opened.map_err(|error| crate::domain::chain(&error))
         };
         let (base, log) = (open(BASE)?, open(LOG)?);
         let Some(base) = base else {
@@ -257,7 +258,7 @@ impl Keep {
             return Err(told(LOG)(why));
         }
         let cut = self.cut(log, &replayed);
-        let log = cut.map_err(|error| crate::domain::chain(&error).to_string())?;
+        let log = cut.map_err(|error| crate::domain::chain(&error))?;
         Ok(Some(self.remember(base, log, replayed)))
     }
 

@@ -123,7 +123,7 @@ fn grant_names(
 ) -> Option<Vec<Spanned<GrantName>>> {
     let count = texts.len();
     let mut whole = true;
-    if count < 2 || count > MAX_TOGETHER {
+    if !(2..=MAX_TOGETHER).contains(&count) {
         let message = match count {
             0 | 1 => "less than two grants: nothing can be together".to_owned(),
             _ => format!("{count} grants in one rule: {MAX_TOGETHER} at most"),

@@ -98,7 +98,7 @@ pub(in crate::registry::check) fn define_policy(
         max_secret_lifetime: values::lifetime(max_secret_lifetime, problems),
         require_owner,
         max_removed_clients: max_removed_clients
-            .parse(|amount, span| removal_limit(amount, span, problems)),
+            .parse(|amount, span| removal_limit(&amount, span, problems)),
         allowed_auth_methods: define_methods(allowed_auth_methods, problems),
         required_fields: define_fields(required_fields, problems),
         names: define_names(names, problems),
@@ -116,11 +116,11 @@ pub(in crate::registry::check) fn define_policy(
 }
 
 fn removal_limit(
-    amount: Amount,
+    amount: &Amount,
     span: Range<usize>,
     problems: &mut Collector<'_>,
 ) -> Option<RemovalLimit> {
-    let (parsed, shown) = match &amount {
+    let (parsed, shown) = match amount {
         Amount::Number(number) => (RemovalLimit::clients(*number), number.to_string()),
         Amount::Share(text) => (RemovalLimit::share(text), format!("\"{text}\"")),
     };

@@ -46,7 +46,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub struct Limits {
     /// Bytes of one file. 1 MiB: a thousand clients in one file take a third of it.
     pub file_bytes: u64,
-    /// Files. 200,000: twice the largest registry that grantd is measured with.
+    /// Files, and folders. 200,000: twice the largest registry that grantd is measured with.
     pub files: usize,
     /// Bytes of all files together. 256 MiB: four times that registry's 62 MB.
     pub total_bytes: u64,
@@ -88,8 +88,8 @@ pub enum LoadError {
         "the registry folder {0} holds no *.toml file: an empty folder is taken for a mistake, never for a registry without clients"
     )]
     Empty(String),
-    /// More files than [`Limits::files`].
-    #[error("the registry folder {path} holds more than {most} files")]
+    /// More files, or folders, than [`Limits::files`].
+    #[error("the registry folder {path} holds more than {most} files or folders")]
     TooManyFiles {
         /// The folder.
         path: String,

@@ -1,12 +1,16 @@
 //! `grantd overlay`, `grantd revoke`, `grantd client disable` and `enable`: what operators take away in an
 //! emergency, on a live daemon. Touches: fs, net.
 
+pub(super) mod print;
+
 use std::io;
+
+use print::{sentence, text};
 
 use super::reach::{Need, Reach, ReachError};
 use super::tell::{failed, warn};
 use super::{Exit, Format, Io, help};
-use crate::admin::{ChangeReport, OverlayEntryReport, OverlayReport, Request};
+use crate::admin::Request;
 use crate::domain::{ClientId, TokenId, UnixSeconds, visible};
 use crate::registry::overlay::{EntryId, Reason};
 
@@ -200,20 +204,6 @@ fn change(request: &Request, args: &ChangeArgs, io: &mut Io<'_>) -> Result<(), R
     Ok(())
 }
 
-fn sentence(report: &ChangeReport) -> String {
-    let ChangeReport {
-        entry,
-        in_force,
-        changed,
-    } = report;
-    let (number, words) = (entry.entry, entry.words());
-    match (in_force, changed) {
-        (true, true) => format!("entry {number}: {words}"),
-        (true, false) => format!("entry {number} says so already: {words}"),
-        (false, _) => format!("entry {number} is dropped: it said that {words}"),
-    }
-}
-
 fn list(args: &ListArgs, io: &mut Io<'_>) -> Result<(), ReachError> {
     let report = args.reach.connect(Need::Look)?.overlay()?;
     match args.format {
@@ -225,52 +215,4 @@ fn list(args: &ListArgs, io: &mut Io<'_>) -> Result<(), ReachError> {
 
 fn json(value: &impl serde::Serialize) -> io::Result<String> {
     Ok(serde_json::to_string(value)?)
-}
-
-fn text(report: &OverlayReport, io: &mut Io<'_>) -> io::Result<()> {
-    if report.entries.is_empty() {
-        return writeln!(io.err, "nothing is taken away");
-    }
-    writeln!(io.out, "{:>5}  {:<20}  {:<9}  WHAT", "ENTRY", "SINCE", "BY")?;
-    for entry in &report.entries {
-        writeln!(
-            io.out,
-            "{:>5}  {:<20}  {:<9}  {}",
-            entry.entry,
-            entry.since,
-            format!("uid {}", entry.uid),
-            entry.words(),
-        )?;
-        for line in details(entry) {
-            writeln!(io.out, "{:42}{}", "", visible(&line))?;
-        }
-    }
-    Ok(())
-}
-
-/// What else there is to say of an entry.
-pub(super) fn details(entry: &OverlayEntryReport) -> Vec<String> {
-    let mut lines = Vec::new();
-    if let Some(reason) = &entry.reason {
-        lines.push(format!("reason: {reason}"));
-    }
-    let number = entry.entry;
-    let disabled = entry.kind == "client_disabled";
-    match entry.registry_says.as_deref().filter(|_| disabled) {
-        Some("enabled") => lines.push("the registry still has it enabled".to_owned()),
-        Some("disabled") => lines.push(format!(
-            "the registry says the same now: grantd overlay clear {number}"
-        )),
-        Some("absent") => lines.push(format!(
-            "the registry has no such client: grantd overlay clear {number}"
-        )),
-        _ => {}
-    }
-    if !entry.kept {
-        lines.push("in force, but not on disk yet: a restart would forget it".to_owned());
-    }
-    if !entry.recorded {
-        lines.push("in force, but not on record yet".to_owned());
-    }
-    lines
 }

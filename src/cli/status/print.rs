@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use bytesize::ByteSize;
 
 use super::super::Io;
-use super::super::overlay::details;
+use super::super::overlay::print::details;
 use crate::admin::{
     JournalReport, KeyReport, OverlayReport, RegistryReport, StatusReport, StreamReport,
 };

@@ -2,21 +2,26 @@
 //!
 //! Results go to stdout, words for people to stderr. Exit codes are stable: see [`Exit`].
 
+mod access;
 mod audit;
 mod check;
 mod client;
 mod completions;
 mod dev;
 mod discovery;
+mod explain;
+mod folder;
 mod help;
 mod https;
 mod init;
 mod json;
 mod keys;
 mod man;
+mod schema;
 mod secret;
 mod serve;
 mod status;
+mod table;
 mod tell;
 mod token;
 mod verify;
@@ -60,6 +65,12 @@ enum Command {
     Token(token::Args),
     /// Checks an access token, and says which rule it breaks.
     Verify(verify::Args),
+    /// Explains why a request would be granted or refused.
+    Explain(explain::Args),
+    /// Lists who can do what.
+    Access(access::Args),
+    /// Prints the JSON Schema of the registry's files, for editors.
+    Schema(schema::Args),
     /// Prints the completions of a shell.
     Completions(completions::Args),
     /// Writes the manual pages.
@@ -86,8 +97,8 @@ pub enum Exit {
     Failed = 1,
     /// The arguments are wrong.
     Usage = 2,
-    /// Refused: a registry by `check`, a client by the token server, a token by `verify`. Trying again
-    /// gets the same.
+    /// Refused: a registry by `check`, a client by the token server, a token by `verify`, a request by
+    /// `explain`. Trying again gets the same.
     Refused = 3,
     /// The daemon that was asked runs, and is not ready.
     NotReady = 4,
@@ -115,6 +126,9 @@ pub fn run(cli: &Cli, io: &mut Io<'_>) -> Exit {
         Command::Status(args) => status::run(args, io),
         Command::Token(args) => token::run(args, io),
         Command::Verify(args) => verify::run(args, io),
+        Command::Explain(args) => explain::run(args, io),
+        Command::Access(args) => access::run(args, io),
+        Command::Schema(args) => schema::run(args, io),
         Command::Completions(args) => completions::run(args, io),
         Command::Man(args) => man::run(args, io),
     }

@@ -16,6 +16,8 @@ use crate::evidence::{Evidence, Need, ReplayMark, Spent};
 use crate::http::{Presented, TokenRequest};
 use crate::registry::snapshot::{Client, Snapshot};
 
+pub use secret::usable;
+
 /// What a request claims: an identity, found in the registry or not, and what stands for it.
 #[derive(Debug)]
 pub struct Claim<'a> {

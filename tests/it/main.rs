@@ -25,6 +25,8 @@ mod credentials;
 mod dev;
 mod discovery;
 mod disk;
+mod editors;
+mod explain;
 mod flood_h2;
 mod hardening;
 mod harness;

@@ -7,7 +7,7 @@ use toml::Spanned;
 use super::define::MAX_TITLE;
 use super::values::{self, Moment};
 use crate::domain::SecretVerifier;
-use crate::registry::diagnostic::Collector;
+use crate::registry::diagnostic::{Collector, Rule};
 use crate::registry::file::{Given, SecretTable};
 
 /// Most secrets of one client: two overlap in a rotation; each request compares with all.
@@ -44,7 +44,7 @@ pub(super) fn define_secrets(
         if let Some(twin) = twin {
             let also = Some((twin.verifier.span(), "first written here"));
             let message = "the same hash stands twice in one client";
-            problems.error_also(
+            problems.duplicate(
                 secret.verifier.span(),
                 message,
                 "remove one of the two",
@@ -68,7 +68,12 @@ fn define_secret(table: Spanned<SecretTable>, problems: &mut Collector<'_>) -> O
     } = table.into_inner();
     if matches!(hash, Given::Missing) {
         let advice = "make one with `grantd secret new`, which writes this table";
-        problems.error(at.clone(), "a secret without its hash", advice);
+        problems.error_of(
+            Rule::MissingKey,
+            at.clone(),
+            "a secret without its hash",
+            advice,
+        );
     }
     let hash = hash.parse(|text, span| values::verifier(&text, span, problems));
     let created = values::begin(created, problems);

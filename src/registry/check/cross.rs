@@ -9,7 +9,7 @@ use super::define::{ClientDef, Definitions, PolicyDef, ResourceDef};
 use super::findings::{Findings, Found};
 use super::{DEFAULT_MAX_TOKEN_LIFETIME, LONGEST_TOKEN_LIFETIME, Rules};
 use crate::domain::{Algorithm, Lifetime, Owner};
-use crate::registry::diagnostic::Problem;
+use crate::registry::diagnostic::{Problem, Rule};
 use crate::registry::file::Given;
 use crate::registry::snapshot::Policy;
 use crate::registry::source::Source;
@@ -103,6 +103,7 @@ fn by_name<'a, T>(
             found.error(|| {
                 let message = format!("{what} `{name}` is defined twice");
                 Problem::error(here.place(span), &message)
+                    .rule(Rule::Duplicate)
                     .advise("a name is defined once, in whatever file: rename or remove one")
                     .also(first.place(first_span), "first defined here")
             });
@@ -142,6 +143,7 @@ fn the_policy<'a>(
             None => first = Some(here),
             Some(first) => found.error(|| {
                 Problem::error(here.place(def.at.clone()), "`[policy]` is defined twice")
+                    .rule(Rule::Duplicate)
                     .advise("there is one policy for the whole registry: join the two")
                     .also(first.place(first.def.at.clone()), "first defined here")
             }),
@@ -224,6 +226,7 @@ impl Registry<'_> {
                     lifetime.get_ref()
                 );
                 let problem = Problem::error(at.place(lifetime.span()), &message)
+                    .rule(Rule::Policy)
                     .advise(&format!("write at most \"{most}\""));
                 self.with_rule(problem, |policy| {
                     policy.max_token_lifetime.good().map(toml::Spanned::span)
@@ -245,6 +248,7 @@ impl Registry<'_> {
             found.error(|| {
                 let problem =
                     Problem::error(at.place(span), &format!("{what} `{name}` has no owner"))
+                        .rule(Rule::Policy)
                         .advise("say which team answers for it: `owner = \"team-…\"`");
                 self.with_rule(problem, |policy| {
                     policy.require_owner.good().map(toml::Spanned::span)
@@ -299,6 +303,7 @@ fn unique_identifier<'a>(
                 identifier.get_ref()
             );
             Problem::error(at.place(identifier.span()), &message)
+                .rule(Rule::Duplicate)
                 .advise("a token for one would be good at the other: give each its own")
                 .also(
                     first.place(first_span.unwrap_or_default()),

@@ -114,6 +114,28 @@ Formats:
           are about
   sarif and github name files from the root of the git work tree.";
 
+/// `grantd plan`
+pub(super) const PLAN: &str = "\
+Examples:
+  grantd plan                   what is not committed yet, in ./registry.d
+  grantd plan registry.d --from origin/main --to HEAD --approvals
+  grantd plan registry.d --from origin/main --to HEAD --merge-base
+  grantd plan registry.d --from ./old --to ./new --format json
+  grantd plan registry.d --from live=http://127.0.0.1:9464 --to HEAD
+  grantd plan registry.d --from origin/main --to HEAD --format markdown
+  grantd plan registry.d --from origin/main --to HEAD \\
+      --approved-by team-billing,team-platform
+
+Exit codes:
+  0  nothing changes
+  1  failed, or the arguments are wrong: the message says why
+  2  there are changes
+  3  refused: by check, by a guard of the policy, or an approval is missing
+
+As a gate:
+  --approved-by must run from the workflow of the base branch, with --from the
+  base: one that a pull request brings approves itself. docs/cli.md shows it.";
+
 /// `grantd client`
 pub(super) const CLIENT: &str = "\
 Examples:

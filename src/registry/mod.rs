@@ -16,12 +16,15 @@
 //! another one is accepted whole. An empty or missing folder is an error, never a registry without
 //! clients.
 
+pub mod approval;
 pub mod check;
 pub mod deadlines;
 pub mod diagnostic;
 pub mod diff;
 pub mod file;
 pub mod load;
+pub mod meaning;
+pub mod object;
 pub mod publish;
 pub mod snapshot;
 pub mod source;

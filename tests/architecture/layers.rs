@@ -38,6 +38,14 @@ pub const LAYERS: &[Layer] = &[
         modules: &["registry::diff"],
     },
     Layer {
+        name: "registry: what a difference means",
+        modules: &["registry::meaning"],
+    },
+    Layer {
+        name: "registry: who must agree to it",
+        modules: &["registry::approval"],
+    },
+    Layer {
         name: "one world",
         modules: &["world"],
     },
@@ -230,6 +238,8 @@ pub const PURE: &[&str] = &[
     "registry::check",
     "registry::snapshot",
     "registry::diff",
+    "registry::meaning",
+    "registry::approval",
     "keys::ring",
     "keys::schedule",
     "keys::jwks",

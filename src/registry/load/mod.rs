@@ -9,7 +9,9 @@
 
 mod entry;
 mod head;
+pub mod revision;
 mod scan;
+mod tree;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,165 @@
+//! What a change of a client's secrets means. Pure.
+
+use super::clients::from;
+use super::words::{Words, ago, begin, end, words};
+use super::{About, Class, Scene, Statement};
+use crate::domain::CredentialId;
+use crate::registry::object::{Object, Spot};
+use crate::registry::snapshot::{Client, StoredSecret};
+
+/// Tells each secret that came, went or changed.
+pub(super) fn changed(
+    before: &Client,
+    after: &Client,
+    scene: &Scene<'_>,
+    said: &mut Vec<Statement>,
+) {
+    let find = |client: &Client, id: &CredentialId| {
+        client.secrets.iter().position(|secret| secret.id == *id)
+    };
+    for (at, secret) in after.secrets.iter().enumerate() {
+        let old = find(before, &secret.id).and_then(|at| before.secrets.get(at));
+        match old {
+            None => said.push(added(after, (at, secret))),
+            Some(old) if old == secret => {}
+            Some(old) => one_changed(after, (at, old, secret), scene, said),
+        }
+    }
+    for (at, secret) in before.secrets.iter().enumerate() {
+        if find(after, &secret.id).is_none() {
+            said.push(removed(before, after, (at, secret), scene));
+        }
+    }
+}
+
+/// A secret as a sentence names it. They are counted from the oldest, which is how files have them.
+fn named(client: &Client, at: usize, secret: &StoredSecret) -> Words {
+    let form = format!("secret {}", at + 1);
+    match &secret.label {
+        Some(label) => words(&format!("{form} ({{}}) of {{}}"), &[label, &client.id]),
+        None => words(&format!("{form} of {{}}"), &[&client.id]),
+    }
+}
+
+fn statement(
+    client: &Client,
+    secret: &StoredSecret,
+    (class, kind): (Class, &'static str),
+    text: Words,
+) -> Statement {
+    let object = Object::Client(client.id.clone());
+    Statement::new(class, kind, object, text)
+        .at(Spot::Secret(secret.id.clone()))
+        .about(About {
+            credential: Some(secret.id.clone()),
+            ..About::default()
+        })
+}
+
+fn added(client: &Client, (at, secret): (usize, &StoredSecret)) -> Statement {
+    let mut form = " is added".to_owned();
+    if let Some(moment) = secret.not_before {
+        form.push_str(&format!(", good from {}", begin(moment)));
+    }
+    match secret.expires {
+        Some(moment) => form.push_str(&format!(", good until {}", end(moment))),
+        None => form.push_str(", without an end"),
+    }
+    let text = named(client, at, secret).and(words(&form, &[]));
+    statement(client, secret, (Class::Widens, "secret.added"), text)
+}
+
+fn removed(
+    before: &Client,
+    after: &Client,
+    (at, secret): (usize, &StoredSecret),
+    scene: &Scene<'_>,
+) -> Statement {
+    let now = scene.facts.now;
+    let expired = secret.expires.is_some_and(|end| end <= now);
+    let mut text = named(before, at, secret).and(words(" is removed", &[]));
+    if expired {
+        text = text.and(words("; it had expired", &[]));
+    }
+    let known = scene.facts.last_use.get(&before.id);
+    match known.and_then(|known| known.get(secret.id.as_str())) {
+        Some(Some(then)) => {
+            let form = format!("; it was last used {}", ago(*then, now));
+            text = text.and(words(&form, &[]));
+        }
+        Some(None) => text = text.and(words("; no use of it is on record", &[])),
+        None => {}
+    }
+    if after.secrets.is_empty() {
+        text = text.and(words("; the client has no credential left", &[]));
+    }
+    let class = Class::breaks(!expired && scene.runs(before));
+    statement(before, secret, (class, "secret.removed"), text).before()
+}
+
+fn one_changed(
+    client: &Client,
+    (at, old, new): (usize, &StoredSecret, &StoredSecret),
+    scene: &Scene<'_>,
+    said: &mut Vec<Statement>,
+) {
+    // Taken apart, so that a new field does not compile until it is told. The id is the verifier's.
+    let StoredSecret {
+        id: _,
+        verifier: _,
+        label,
+        created,
+        not_before,
+        expires,
+    } = new;
+    let mut say = |class, kind, form: String, names: &[&dyn std::fmt::Display]| {
+        let text = named(client, at, new).and(words(&form, names));
+        said.push(statement(client, new, (class, kind), text));
+    };
+    if old.expires != *expires {
+        let until = |moment: Option<_>| {
+            moment.map_or_else(
+                || "without an end".to_owned(),
+                |at| format!("until {}", end(at)),
+            )
+        };
+        let later = expires.is_none_or(|new| old.expires.is_some_and(|old| old < new));
+        let (class, kind) = match later {
+            true => (Class::Widens, "secret.expires_later"),
+            false => (Class::breaks(scene.runs(client)), "secret.expires_earlier"),
+        };
+        let form = format!(
+            " is good {}; it was {}",
+            until(*expires),
+            until(old.expires)
+        );
+        say(class, kind, form, &[]);
+    }
+    if old.not_before != *not_before {
+        let (class, kind) = match *not_before < old.not_before {
+            true => (Class::Widens, "secret.begins_earlier"),
+            false => (Class::breaks(scene.runs(client)), "secret.begins_later"),
+        };
+        let form = format!(
+            " is good {}; it was {}",
+            from(*not_before),
+            from(old.not_before)
+        );
+        say(class, kind, form, &[]);
+    }
+    if old.label != *label {
+        let name = |label: &Option<String>| label.clone().unwrap_or_else(|| "nothing".to_owned());
+        let form = " is called {}, was {}".to_owned();
+        say(
+            Class::Other,
+            "secret.label",
+            form,
+            &[&name(label), &name(&old.label)],
+        );
+    }
+    if old.created != *created {
+        let date = |at: Option<_>| at.map_or_else(|| "not dated".to_owned(), begin);
+        let form = format!(" is dated {}; it was {}", date(*created), date(old.created));
+        say(Class::Other, "secret.created", form, &[]);
+    }
+}

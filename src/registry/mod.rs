@@ -3,13 +3,14 @@
 //! The second of the two flows, in one direction:
 //!
 //! ```text
-//! watch → load → file → check → diff → publish
+//! watch → load → file → check → diff → guard → publish
 //! ```
 //!
 //! - [`load`] reads a folder, twice if need be, until it holds still
 //! - [`file`] turns one file into tables, [`check`] turns all of them into a [`snapshot`], or tells
 //!   every problem at once as a [`diagnostic`]
-//! - [`diff`] says what a new snapshot means beside the one before
+//! - [`diff`] says what a new snapshot means beside the one before, [`guard`] whether that may
+//!   happen by itself; [`policy`] has the words of the rules
 //! - [`publish`] runs these once; [`watch`] runs it again whenever the folder may have changed
 //!
 //! **Invariant:** whatever lands in the folder, the snapshot that was accepted last stands until
@@ -22,9 +23,11 @@ pub mod deadlines;
 pub mod diagnostic;
 pub mod diff;
 pub mod file;
+pub mod guard;
 pub mod load;
 pub mod meaning;
 pub mod object;
+pub mod policy;
 pub mod publish;
 pub mod snapshot;
 pub mod source;

@@ -20,7 +20,7 @@ pub const LAYERS: &[Layer] = &[
         modules: &["clock", "random", "secret_file", "tasks"],
     },
     // Facts: what the registry and the rings say. The flow's stages take them as arguments. The
-    // registry's own flow goes through the floors below: file → check → diff.
+    // registry's own flow goes through the floors below: file → check → diff → guard.
     Layer {
         name: "facts",
         modules: &["registry", "keys"],
@@ -44,6 +44,10 @@ pub const LAYERS: &[Layer] = &[
     Layer {
         name: "registry: who must agree to it",
         modules: &["registry::approval"],
+    },
+    Layer {
+        name: "registry: guard",
+        modules: &["registry::guard"],
     },
     Layer {
         name: "one world",
@@ -240,6 +244,8 @@ pub const PURE: &[&str] = &[
     "registry::diff",
     "registry::meaning",
     "registry::approval",
+    "registry::policy",
+    "registry::guard",
     "keys::ring",
     "keys::schedule",
     "keys::jwks",

@@ -28,6 +28,7 @@ mod disk;
 mod editors;
 mod explain;
 mod flood_h2;
+mod gitops;
 mod hardening;
 mod harness;
 mod help;

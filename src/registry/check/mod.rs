@@ -14,6 +14,8 @@ mod define;
 mod expiry;
 mod findings;
 mod places;
+mod policy;
+mod rules;
 mod values;
 
 use std::sync::Arc;

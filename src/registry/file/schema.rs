@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::domain::{Algorithm, MAX_IDENTIFIER, MAX_SCOPES};
+use crate::domain::{Algorithm, AuthMethod, MAX_IDENTIFIER, MAX_SCOPES};
 
 /// The dialect: <https://json-schema.org/draft/2020-12/schema>.
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
@@ -179,6 +179,15 @@ pub(super) fn identifier(schema: &mut Map<String, Value>) {
 pub(super) fn algorithm(schema: &mut Map<String, Value>) {
     let names = Algorithm::ALL.map(Algorithm::name).to_vec();
     schema.insert("enum".to_owned(), names.into());
+}
+
+/// Ways in which clients prove who they are.
+pub(super) fn auth_methods(schema: &mut Map<String, Value>) {
+    let names = AuthMethod::ALL.map(AuthMethod::name).to_vec();
+    schema.insert(
+        "items".to_owned(),
+        json!({ "type": "string", "enum": names }),
+    );
 }
 
 /// Doc lines as prose: one line, without the space behind the slashes.

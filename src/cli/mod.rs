@@ -17,7 +17,9 @@ mod init;
 mod json;
 mod keys;
 mod man;
+mod overlay;
 mod plan;
+mod reach;
 mod schema;
 mod secret;
 mod serve;
@@ -62,7 +64,7 @@ enum Command {
     /// Lists and rotates signing keys.
     Keys(keys::Args),
     /// Reads, searches and verifies the audit events.
-    Audit(audit::Args),
+    Audit(Box<audit::Args>),
     /// Shows how a live daemon stands.
     Status(status::Args),
     /// Gets an access token, for a script or a cron job.
@@ -75,6 +77,11 @@ enum Command {
     Access(access::Args),
     /// Prints the JSON Schema of the registry's files, for editors.
     Schema(schema::Args),
+    /// Lists and clears what operators took away above the registry.
+    #[command(subcommand)]
+    Overlay(overlay::Command),
+    /// Makes tokens void that were issued already.
+    Revoke(overlay::RevokeArgs),
     /// Prints the completions of a shell.
     Completions(completions::Args),
     /// Writes the manual pages.
@@ -169,6 +176,8 @@ pub fn run(cli: &Cli, io: &mut Io<'_>) -> Exit {
         Command::Explain(args) => explain::run(args, io),
         Command::Access(args) => access::run(args, io),
         Command::Schema(args) => schema::run(args, io),
+        Command::Overlay(command) => overlay::run(command, io),
+        Command::Revoke(args) => overlay::revoke(args, io),
         Command::Completions(args) => completions::run(args, io),
         Command::Man(args) => man::run(args, io),
     }

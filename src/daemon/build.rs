@@ -1,17 +1,18 @@
 //! Opens and binds the parts, from the edges inwards. Touches: fs, net, process.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
-use tokio::net::UnixListener;
 use tokio::runtime::Handle;
 use tracing::warn;
 
 use super::certificate;
+use super::overlay::Taken;
 use super::seams::read_mark;
 use super::service::Manager;
 use super::{Plan, Sockets};
-use crate::admin;
+use crate::admin::{self, Door, GroupName, Kind, Listening};
 use crate::audit::Journal;
 use crate::audit::journal::{OpenError, Opening};
 use crate::clock::Clock;
@@ -21,7 +22,7 @@ use crate::keys::seal::{SealError, Sealer};
 use crate::keys::time::Reading;
 use crate::listener::{self, BindError, Bound, CertificateFiles, ServedCertificate, TlsError};
 use crate::mint::jws;
-use crate::settings::Settings;
+use crate::settings::{AdminSettings, Settings, SocketSettings};
 use crate::store::{OnCorruption, StateDir, StateDirError, Store, StoreError};
 use crate::tasks::{Ended, Idle, Tasks, ThreadError};
 
@@ -74,7 +75,10 @@ pub struct Built {
     pub(super) manager: Manager,
     pub(super) public: Bound,
     pub(super) monitor: Bound,
-    pub(super) admin: UnixListener,
+    /// The socket for everything, and the one that only looks.
+    pub(super) admin: [Listening; 2],
+    /// What operators took away.
+    pub(super) taken: Taken,
     pub(super) tasks: Tasks,
     pub(super) ended: Ended,
 }
@@ -108,7 +112,8 @@ pub fn build(plan: Plan, runtime: &Handle, idle: Idle) -> Result<Built, StartErr
         store.set_ship_mark(&[])?;
     }
     let mark = read_mark(&store)?;
-    let admin = admin::bind(&state.admin_socket())?;
+    let taken = Taken::read(&store)?;
+    let admin = bind_admin(&settings.admin, &settings.state)?;
     let opening = Opening {
         issuer: settings.issuer.clone(),
         instance: settings.instance.clone(),
@@ -128,6 +133,7 @@ pub fn build(plan: Plan, runtime: &Handle, idle: Idle) -> Result<Built, StartErr
         public,
         monitor,
         admin,
+        taken,
         tasks,
         ended,
     })
@@ -152,6 +158,22 @@ fn fit_connections(settings: &mut Settings, descriptors: u64) {
 
 fn bind(bound: Option<Bound>, address: SocketAddr) -> Result<Bound, BindError> {
     bound.map_or_else(|| listener::bind(address), Ok)
+}
+
+/// The two sockets for operators, and links to them where commands look that know the state directory alone.
+fn bind_admin(settings: &AdminSettings, state: &Path) -> Result<[Listening; 2], admin::BindFault> {
+    let door = |kind, socket: &SocketSettings| Door {
+        kind,
+        path: socket.path.clone(),
+        group: socket.group.as_deref().map(GroupName::parse),
+        mode: socket.mode,
+    };
+    let everything = door(Kind::Admin, &settings.admin);
+    let looks = door(Kind::Status, &settings.status);
+    let listening = [admin::bind(&everything)?, admin::bind(&looks)?];
+    admin::link(&StateDir::admin_socket_of(state), &everything)?;
+    admin::link(&StateDir::status_socket_of(state), &looks)?;
+    Ok(listening)
 }
 
 /// Where certificate and key are.

@@ -9,6 +9,7 @@ mod certificate;
 mod hardening;
 mod health;
 mod look;
+mod overlay;
 mod readiness;
 mod registry;
 mod seams;

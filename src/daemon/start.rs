@@ -10,11 +10,12 @@ use super::Running;
 use super::build::{Built, certificate_files};
 use super::certificate;
 use super::health::Health;
+use super::overlay::Emergencies;
 use super::readiness::{Watch, tell_alarms};
 use super::registry::RegistrySink;
 use super::seams::{KeyEvents, StoredMark};
 use super::service::{Manager, Reloads, Reporter};
-use crate::admin::{self, AdminPorts, Look};
+use crate::admin::{self, AdminPorts, Change, Look};
 use crate::audit::Journal;
 use crate::audit::ship::{self, ShipCounters, ShipPorts, StatusBoard};
 use crate::clock::Clock;
@@ -24,6 +25,7 @@ use crate::http::{Admission, AdmissionCounters, Monitor, Service};
 use crate::issue::Desk;
 use crate::keys::rotate::{self, Keeper};
 use crate::listener::{self, Bound, Lag, ListenerCounters};
+use crate::registry::overlay::{EntryId, Overlay};
 use crate::registry::publish::Publisher;
 use crate::registry::watch::{self as registry_watch, Sink};
 use crate::settings::Settings;
@@ -95,15 +97,20 @@ pub(super) fn start(built: Built) -> (Started, Ended) {
         commands,
         requests,
     };
+    let (changes, asked) = mpsc::channel(admin::MAX_CHANGES);
     let ports = AdminPorts {
         tail: started.journal.tail(),
         tasks: started.tasks.clone(),
+        journal: started.journal.clone(),
         keys: channels.commands.clone(),
+        changes,
         look: look(&shared, &started),
     };
-    started
-        .tasks
-        .spawn("admin", admin::serve(built.admin, ports));
+    start_overlay(built.taken.last, asked, &shared, &started);
+    let [everything, looks] = built.admin;
+    let tasks = &started.tasks;
+    tasks.spawn("admin", admin::serve(everything, ports.clone()));
+    tasks.spawn("status", admin::serve(looks, ports));
     start_registry(publisher, channels.longest_token.clone(), &shared, &started);
     start_keys(built.keeper, channels, &shared, &started);
     start_shipper(&shared, &started);
@@ -131,7 +138,9 @@ fn gauges(built: &Built, publisher: &Publisher, clock: Clock) -> Gauges {
         board: StatusBoard::default(),
         registry: publisher.counters(),
         certificate: Arc::clone(&built.certificate),
-        current: Arc::new(Current::default()),
+        current: Arc::new(Current::taking(Overlay::of(
+            built.taken.entries.iter().cloned(),
+        ))),
     }
 }
 
@@ -196,6 +205,22 @@ fn start_keys(keeper: Keeper, channels: Channels, shared: &Shared, started: &Sta
             health.failed("the keys' state failed");
         }
     });
+}
+
+/// What operators take away is in force before the first request, and kept by a task of its own.
+fn start_overlay(last: EntryId, asked: mpsc::Receiver<Change>, shared: &Shared, started: &Started) {
+    let emergencies = Emergencies {
+        current: Arc::clone(&shared.gauges.current),
+        store: Arc::clone(&shared.store),
+        journal: started.journal.clone(),
+        clock: shared.clock,
+        health: Arc::clone(&started.health),
+        tasks: started.tasks.clone(),
+    };
+    let (work, works) = mpsc::channel(admin::MAX_CHANGES);
+    let tasks = &started.tasks;
+    tasks.spawn("overlay", emergencies.clone().take(last, asked, work));
+    tasks.spawn("overlay-keeper", emergencies.keep(works));
 }
 
 fn start_shipper(shared: &Shared, started: &Started) {

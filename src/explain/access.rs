@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::words;
 use crate::client_auth;
 use crate::domain::{ClientId, Denial, ResourceName, ScopeName, UnixSeconds};
+use crate::registry::overlay::Overlay;
 use crate::registry::snapshot::{Client, Resource, ResourceGrant, Snapshot};
 use crate::registry::suggest;
 
@@ -148,7 +149,7 @@ fn access<'a>(client: &'a Client, grant: &'a ResourceGrant, now: UnixSeconds) ->
     Access {
         client,
         grant,
-        state: match client_auth::admit(client, now) {
+        state: match client_auth::admit(client, &Overlay::default(), now) {
             Err(Denial::ClientDisabled) => State::Disabled,
             Err(_) => State::Expired,
             Ok(()) if count == 0 => State::NoSecret,

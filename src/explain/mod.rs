@@ -4,7 +4,7 @@
 //! asks the function that serves requests, so that what is told here is what the daemon would do.
 //!
 //! **Invariant:** the first step that refuses names the denial that the daemon would answer with to who
-//! knows that secret. Nothing here signs, and no [`Grant`](crate::grant::Grant) is made.
+//! knows that secret, were nothing taken away above the registry. Nothing here signs, and no [`Grant`](crate::grant::Grant) is made.
 
 pub mod access;
 mod words;
@@ -13,6 +13,7 @@ use crate::client_auth;
 use crate::domain::{Algorithm, Denial, Lifetime, UnixSeconds};
 use crate::grant::{self, Asked, Terms};
 use crate::http::AskedResource;
+use crate::registry::overlay::Overlay;
 use crate::registry::snapshot::{Client, Snapshot, StoredSecret};
 use crate::registry::suggest;
 
@@ -109,9 +110,11 @@ pub fn explain<'a>(
     let mut steps = vec![
         Step::holds("client", words::client(client)),
         credential_step(client, credential, now),
-        Step::of("active", client_auth::admit(client, now), |refusal| {
-            words::active(client, refusal)
-        }),
+        Step::of(
+            "active",
+            client_auth::admit(client, &Overlay::default(), now),
+            |refusal| words::active(client, refusal),
+        ),
     ];
     let granted = grant::choose_resource(&resource, client, registry);
     steps.push(Step::of(

@@ -1,5 +1,5 @@
 //! What is explained is what the spine decides, for whatever registry and request.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use std::sync::Arc;
 
@@ -37,8 +37,14 @@ fn served(question: Question<'_>, number: u8, registry: &Snapshot) -> Result<Gra
             .filter(|scope| !scope.is_empty())
             .map(str::to_owned),
     };
-    let verified = verify(identify(&request, registry), &Evidence::Nothing, NOW)
-        .map_err(|refused| refused.denial)?;
+    let overlay = Overlay::default();
+    let verified = verify(
+        identify(&request, registry),
+        &Evidence::Nothing,
+        &overlay,
+        NOW,
+    )
+    .map_err(|refused| refused.denial)?;
     let sources = LocalSources::default();
     let spent = {
         let mut spending = std::pin::pin!(spend(&sources, verified.marks(), NOW));

@@ -6,6 +6,9 @@
 //! judge. The one exception is what was not there before, which its own owner answers for. An API is known
 //! by its name and by its audience alike, so that moving one under another name leaves its owner asked.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -102,7 +105,7 @@ struct Asked<'a> {
 impl Asked<'_> {
     /// Who answers for something with this owner, by the registry before the change.
     fn answers(&self, owner: Option<&Owner>) -> Approver {
-        let owner = owner.or_else(|| policy_owner(&self.old.policy));
+        let owner = owner.or(self.old.policy.owner.as_ref());
         owner.cloned().map_or(Approver::Nobody, Approver::Owner)
     }
 
@@ -146,7 +149,7 @@ impl Asked<'_> {
             ("policy", &object),
             words("the policy changes", &[]),
         );
-        let (from, to) = (policy_owner(before), policy_owner(after));
+        let (from, to) = (before.owner.as_ref(), after.owner.as_ref());
         if from != to {
             self.transfer(&object, (from, to), words("the policy", &[]));
         }
@@ -301,6 +304,8 @@ impl Asked<'_> {
         };
         let guardians = self.guardians(resource);
         self.each(guardians, ("gains", &object), &text);
+        let second = self.second_owners(resource, gained);
+        self.each(second, ("second_owner", &object), &text);
     }
 
     /// A client's tokens carry more: every API that reads them is concerned.
@@ -336,6 +341,17 @@ impl Asked<'_> {
         owners.collect()
     }
 
+    /// Who must agree besides, where the policy before the change wants two owners for a scope.
+    fn second_owners(&self, resource: &Resource, gained: &[ScopeName]) -> Vec<Approver> {
+        let known = self.known(resource);
+        let rules = self.old.policy.two_owners.iter();
+        rules
+            .filter(|rule| known.iter().any(|known| known.name == rule.resource))
+            .filter(|rule| gained.iter().any(|scope| rule.scopes.contains(scope)))
+            .map(|rule| Approver::Owner(rule.owner.clone()))
+            .collect()
+    }
+
     /// The approvals with their reasons. One that any of several may give goes to somebody who must
     /// agree anyway.
     fn into_approvals(self) -> Vec<Approval> {
@@ -363,11 +379,6 @@ impl Asked<'_> {
             })
             .collect()
     }
-}
-
-/// This version's policies have no owner yet.
-const fn policy_owner(_: &Policy) -> Option<&Owner> {
-    None
 }
 
 fn named(owner: Option<&Owner>) -> &str {

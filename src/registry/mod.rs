@@ -12,6 +12,7 @@
 //! - [`diff`] says what a new snapshot means beside the one before, [`guard`] whether that may
 //!   happen by itself; [`policy`] has the words of the rules
 //! - [`publish`] runs these once; [`watch`] runs it again whenever the folder may have changed
+//! - [`overlay`] stands above all of it: what operators took away in an emergency
 //!
 //! **Invariant:** whatever lands in the folder, the snapshot that was accepted last stands until
 //! another one is accepted whole. An empty or missing folder is an error, never a registry without
@@ -27,6 +28,7 @@ pub mod guard;
 pub mod load;
 pub mod meaning;
 pub mod object;
+pub mod overlay;
 pub mod policy;
 pub mod publish;
 pub mod snapshot;

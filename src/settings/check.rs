@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use tracing_subscriber::EnvFilter;
 
-use super::{LogSettings, Settings, audit, defaults, file, limits};
+use super::{LogSettings, Settings, admin, audit, defaults, file, limits};
 use crate::domain::{Algorithm, InstanceName, Issuer, Lifetime};
 use crate::keys::schedule::ScheduleSettings;
 use crate::registry::check::{POLICY_FOLDER, Rules};
@@ -67,6 +67,7 @@ fn convert(file: file::File, problems: &mut Problems<'_>) -> Option<Settings> {
         audit,
         limits,
         log,
+        admin,
     } = file;
     let issuer = problems.keep("issuer", &issuer, Issuer::parse(&issuer));
     let instance = instance.unwrap_or_else(|| defaults::INSTANCE.to_owned());
@@ -87,6 +88,11 @@ fn convert(file: file::File, problems: &mut Problems<'_>) -> Option<Settings> {
     let (keys_dir, sealing_key, keys) = convert_keys(keys, &state, problems);
     let (workers, drain, connections, http) = limits::convert(&limits, problems);
     let (journal, ship) = audit::convert(audit, instance.as_ref(), problems);
+    let usual = (
+        state.join(defaults::ADMIN_SOCKET),
+        state.join(defaults::STATUS_SOCKET),
+    );
+    let admin = admin::convert(admin, usual, problems);
     Some(Settings {
         certificate: problems.file("tls.certificate", &certificate),
         certificate_key: problems.file("tls.key", &key),
@@ -106,6 +112,7 @@ fn convert(file: file::File, problems: &mut Problems<'_>) -> Option<Settings> {
         http,
         workers,
         drain,
+        admin,
     })
 }
 

@@ -258,7 +258,7 @@ impl Store {
         self.put(&Key::RegistryGeneration, &generation.to_be_bytes())
     }
 
-    fn number(&self, key: &Key) -> Result<Option<u64>, StoreError> {
+    pub(super) fn number(&self, key: &Key) -> Result<Option<u64>, StoreError> {
         let bytes = self.record(key)?;
         bytes.map(|bytes| number_of(key, &bytes)).transpose()
     }

@@ -5,7 +5,8 @@
 //! <state>/db/          the store (sled)
 //! <state>/journal/     the audit journal
 //! <state>/keys/        the key files, unless grantd.toml names another folder
-//! <state>/admin.sock   the admin socket of a live daemon
+//! <state>/admin.sock   the admin socket of a live daemon, or a link to it
+//! <state>/status.sock  its socket that only looks, or a link to it
 //! ```
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -121,6 +122,12 @@ impl StateDir {
     #[must_use]
     pub fn admin_socket_of(state: &Path) -> PathBuf {
         state.join("admin.sock")
+    }
+
+    /// The socket that only looks, of a state directory that is not opened.
+    #[must_use]
+    pub fn status_socket_of(state: &Path) -> PathBuf {
+        state.join("status.sock")
     }
 
     /// Whether this is a state directory already, by its journal's folder.

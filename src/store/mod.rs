@@ -12,6 +12,7 @@ mod dir;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod key;
+mod overlay;
 mod rings;
 mod room;
 mod witness;

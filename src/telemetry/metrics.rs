@@ -84,6 +84,7 @@ impl Gauges {
             stopping,
             registry: world.registry.clone(),
             problems,
+            overlay: Arc::clone(&world.overlay),
             rings: world.rings.clone(),
             schedule: self.schedule.clone(),
             keys_unwritable: self.keys.unwritable.load(Ordering::Relaxed) > 0,
@@ -145,6 +146,7 @@ impl Collector for Shown {
             audit::of_shipping(ship, &gauges.ship, page)?;
         }
         state::of_registry(seen, &gauges.registry, page)?;
+        state::of_overlay(seen, page)?;
         state::of_keys(seen, &gauges.keys, page)
     }
 }

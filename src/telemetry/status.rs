@@ -11,6 +11,7 @@ use crate::domain::{Algorithm, KeyId, Lifetime, UnixSeconds};
 use crate::keys::outlook::{NextStep, next_step};
 use crate::keys::rings::Rings;
 use crate::keys::schedule::ScheduleSettings;
+use crate::registry::overlay::Overlay;
 use crate::registry::snapshot::Served;
 
 /// How far ahead expiry dates are told where nobody says otherwise: a month is time enough to make a
@@ -35,6 +36,8 @@ pub struct Seen {
     pub registry: Option<Arc<Served>>,
     /// What is wrong with the folder now; empty when it is what is served.
     pub problems: Vec<String>,
+    /// What operators took away above it.
+    pub overlay: Arc<Overlay>,
     /// The rings; `None` until the first were recorded.
     pub rings: Option<Arc<Rings>>,
     /// What the rings' schedule goes by.

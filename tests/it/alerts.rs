@@ -44,7 +44,7 @@ const MADE: [&str; 19] = [
 ];
 
 /// The other alerts, with a series as a daemon shows it and what it grows by in a minute (`+`), or is.
-const TOLD: [(&str, &str, &str); 15] = [
+const TOLD: [(&str, &str, &str); 17] = [
     (
         "GrantdShedding",
         "grantd_requests_shed_total{reason=\"queue\"}",
@@ -105,6 +105,8 @@ const TOLD: [(&str, &str, &str); 15] = [
         "grantd_ship_missing_events_total",
         "+1",
     ),
+    ("GrantdOverlayOld", "grantd_overlay_age_seconds", "700000"),
+    ("GrantdOverlayUnsettled", "grantd_overlay_unsettled", "1"),
 ];
 
 /// Longest until a fault is seen by the daemon.

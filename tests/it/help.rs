@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use crate::support::{failed, grantd, said};
 
 /// Commands that only hold others.
-const GROUPS: [&str; 5] = ["", "client", "secret", "keys", "audit"];
+const GROUPS: [&str; 6] = ["", "client", "secret", "keys", "audit", "overlay"];
 
 /// Widest line behind the options: people have narrow windows too.
 const WIDEST: usize = 80;

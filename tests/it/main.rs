@@ -11,6 +11,7 @@
 
 mod support;
 
+mod admin_socket;
 mod alerts;
 mod audit_cli;
 mod audit_live;
@@ -20,6 +21,7 @@ mod cli;
 mod client_credentials;
 mod clock;
 mod connections;
+mod converge;
 mod crash;
 mod credentials;
 mod dev;
@@ -37,8 +39,10 @@ mod key_rotation;
 mod lifecycle;
 mod limits;
 mod metrics;
+mod overlay;
 mod overload;
 mod package;
+mod plan;
 mod registry_reload;
 mod service;
 mod settings;
@@ -55,3 +59,4 @@ mod tokens;
 mod transport;
 mod verify_command;
 mod verify_docs;
+mod what_is_live;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::overlay::{MAX_STATUS_ENTRIES, OverlayReport};
 use crate::domain::{CommitId, Lifetime, UnixSeconds};
 use crate::keys::outlook::{in_order, next_step, since};
 use crate::keys::ring::{KeyRecord, Ring};
@@ -34,6 +35,9 @@ pub struct StatusReport {
     pub registry: Option<RegistryReport>,
     /// What is wrong with the folder now.
     pub problems: Vec<String>,
+    /// What operators took away above the registry: the first of it.
+    #[serde(default)]
+    pub overlay: OverlayReport,
     /// The keys, ring by ring.
     pub keys: Vec<KeyReport>,
     /// What wall time is worth.
@@ -59,6 +63,8 @@ pub struct RegistryReport {
     pub digest: String,
     /// Its git commit, where it is known.
     pub commit: Option<String>,
+    /// Whether the folder differs from that commit, where that is known.
+    pub dirty: Option<bool>,
     /// Counts the registries that were served.
     pub generation: u64,
     /// Since when it is served.
@@ -180,6 +186,12 @@ impl StatusReport {
             uptime_seconds: seen.now.since(seen.started).seconds(),
             registry: seen.registry.as_deref().map(RegistryReport::of),
             problems: seen.problems.clone(),
+            overlay: OverlayReport::of(
+                &seen.overlay,
+                seen.registry.as_ref().map(|served| &*served.snapshot),
+                seen.now,
+                MAX_STATUS_ENTRIES,
+            ),
             keys: keys(seen),
             clock: ClockReport {
                 behind_seconds: seen.clock_behind.seconds(),
@@ -208,6 +220,7 @@ impl RegistryReport {
                 .as_ref()
                 .map(CommitId::as_str)
                 .map(str::to_owned),
+            dirty: served.dirty,
             generation: served.generation,
             since: served.since.to_rfc3339(),
             clients: served.snapshot.clients.len(),

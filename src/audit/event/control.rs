@@ -1,5 +1,6 @@
 //! The events that are not about one request: registry, keys, the daemon itself. Pure.
 
+use super::admin::AdminEvent;
 use super::certificate::{CertificateLoaded, CertificateRefused};
 use super::json::Object;
 use super::keys::{ClockChange, KeyEvent};
@@ -30,6 +31,8 @@ pub enum ControlEvent {
     CertificateLoaded(CertificateLoaded),
     /// `daemon.certificate_refused`
     CertificateRefused(CertificateRefused),
+    /// `admin.*`
+    Admin(AdminEvent),
 }
 
 /// A registry that is served from now on.
@@ -74,6 +77,8 @@ pub struct Counts {
 pub struct RegistryRejected {
     /// The commit of the refused folder, when it is a git work tree.
     pub commit: Option<CommitId>,
+    /// Whether the folder differs from that commit, where that is known.
+    pub dirty: Option<bool>,
     /// How many problems there are.
     pub total: u64,
     /// The first of them; those beyond [`MAX_PROBLEMS`] are left out.
@@ -166,6 +171,7 @@ impl ControlEvent {
             Self::Clock(_) => EventKind::DaemonClockChanged,
             Self::CertificateLoaded(_) => EventKind::DaemonCertificateLoaded,
             Self::CertificateRefused(_) => EventKind::DaemonCertificateRefused,
+            Self::Admin(event) => event.kind(),
         }
     }
 
@@ -182,6 +188,7 @@ impl ControlEvent {
             Self::Clock(change) => head(envelope, kind, None, |data| change.fill(data)),
             Self::CertificateLoaded(event) => head(envelope, kind, None, |data| event.fill(data)),
             Self::CertificateRefused(event) => head(envelope, kind, None, |data| event.fill(data)),
+            Self::Admin(event) => event.head(envelope),
         }
     }
 }
@@ -211,6 +218,9 @@ impl Counts {
 impl RegistryRejected {
     fn fill(&self, data: &mut Object<'_>) {
         data.optional("commit", self.commit.as_ref().map(CommitId::as_str));
+        if let Some(dirty) = self.dirty {
+            data.truth("dirty", dirty);
+        }
         data.number("problems_total", self.total);
         let first = self.problems.iter().take(MAX_PROBLEMS);
         data.list("problems", first, |object, problem| {

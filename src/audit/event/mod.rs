@@ -8,6 +8,7 @@
 //! at [`MAX_OUTSIDE`] bytes; no head is longer than [`super::chain::MAX_HEAD`], whatever was asked,
 //! because every list and text in it has a bound. It is one line of printable UTF-8.
 
+mod admin;
 mod certificate;
 mod control;
 mod json;
@@ -16,6 +17,7 @@ mod outside;
 mod stream;
 mod token;
 
+pub use admin::{AdminAct, AdminEvent};
 pub use certificate::{CertificateLoaded, CertificateRefused, ServedCertificateRef};
 pub use control::{
     ControlEvent, Counts, JournalRecovered, LineageRenewal, Location, MAX_PROBLEMS, ObjectCounts,
@@ -79,11 +81,21 @@ pub enum EventKind {
     DaemonStreamGap,
     /// A signed statement of the chain's end. Nothing writes it yet.
     Checkpoint,
+    /// An operator disabled a client, above the registry.
+    AdminClientDisabled,
+    /// An operator made tokens void.
+    AdminTokensRevoked,
+    /// An operator dropped an entry of the overlay.
+    AdminOverlayCleared,
+    /// An operator told key rings to rotate.
+    AdminKeysRotated,
+    /// An operator accepted wall time that lies behind.
+    AdminClockAccepted,
 }
 
 impl EventKind {
     /// Every kind, in the order of their declaration.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 26] = [
         Self::TokenIssued,
         Self::TokenDenied,
         Self::TokenDeniedSummary,
@@ -105,6 +117,11 @@ impl EventKind {
         Self::DaemonStreamRegressed,
         Self::DaemonStreamGap,
         Self::Checkpoint,
+        Self::AdminClientDisabled,
+        Self::AdminTokensRevoked,
+        Self::AdminOverlayCleared,
+        Self::AdminKeysRotated,
+        Self::AdminClockAccepted,
     ];
 
     /// The name without `dev.grantd.` and the version: the end of the NATS subject.
@@ -132,6 +149,11 @@ impl EventKind {
             Self::DaemonStreamRegressed => "daemon.stream_regressed",
             Self::DaemonStreamGap => "daemon.stream_gap",
             Self::Checkpoint => "checkpoint",
+            Self::AdminClientDisabled => "admin.client_disabled",
+            Self::AdminTokensRevoked => "admin.tokens_revoked",
+            Self::AdminOverlayCleared => "admin.overlay_cleared",
+            Self::AdminKeysRotated => "admin.keys_rotated",
+            Self::AdminClockAccepted => "admin.clock_accepted",
         }
     }
 }

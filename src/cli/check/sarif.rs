@@ -137,6 +137,7 @@ fn encode(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::indexing_slicing, reason = "tests")]
     use std::path::Path;
 
     use super::*;

@@ -29,6 +29,14 @@ pub(super) fn report(report: &Report) -> String {
         report.summary()
     );
     commands.add("notice", &At::default(), ("grantd plan", &summary));
+    if let Some(held) = &report.held {
+        let title = "grantd plan: held back by the daemon";
+        for reason in &held.reasons {
+            commands.add("error", &At::default(), (title, &reason.to_string()));
+        }
+        let text = format!("once it is live: grantd registry accept {}", held.hash);
+        commands.add("error", &At::default(), (title, &text));
+    }
     for approval in report.approvals.iter().flatten() {
         let (level, title) = match report.given(approval) {
             Some(false) => ("error", "grantd plan: approval missing"),
@@ -47,10 +55,11 @@ pub(super) fn report(report: &Report) -> String {
         commands.add(level, &At::default(), (title, &text));
     }
     for taken in &report.overlay {
+        let text = taken.text.to_string();
         commands.add(
             "warning",
             &At::default(),
-            ("grantd plan: above the registry", &taken.text),
+            ("grantd plan: above the registry", &text),
         );
     }
     for told in &report.told {

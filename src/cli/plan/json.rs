@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::report::{About, Refused, Report, Told};
-use crate::domain::{ClientId, CredentialId, Owner, ResourceName, ScopeName};
+use crate::domain::{ClientId, CredentialId, Owner, ResourceName, ScopeName, UnixSeconds};
 use crate::registry::approval::{Approval, Approver};
 use crate::registry::meaning::{Class, Side};
 
@@ -40,11 +40,16 @@ pub(super) fn report(report: &Report) -> Value {
         "approved_by": report.approved.as_ref().map(|owners| {
             owners.iter().map(Owner::as_str).collect::<Vec<_>>()
         }),
+        "held": report.held.as_ref().map(|held| json!({
+            "hash": held.hash.to_string(),
+            "reasons": held.reasons.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "accept": format!("grantd registry accept {}", held.hash),
+        })),
         "overlay": report.overlay.iter().map(|taken| json!({
-            "client": taken.client.as_ref().map(ClientId::as_str),
-            "text": taken.text,
+            "client": taken.disabled.as_ref().map(ClientId::as_str),
+            "text": taken.text.to_string(),
         })).collect::<Vec<_>>(),
-        "last_use_exported": report.figures.map(|at| at.to_rfc3339()),
+        "last_use_exported": report.figures.map(UnixSeconds::to_rfc3339),
     })
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::super::json::{Object, shown};
+use super::overlay::{self, Taken};
 use crate::domain::{ClientId, UnixSeconds};
 
 /// What the file says that it is.
@@ -22,17 +23,8 @@ pub(super) struct LastUse {
     pub(super) exported: Option<UnixSeconds>,
     /// When each credential was last used; `None` for one that never was.
     pub(super) credentials: HashMap<ClientId, HashMap<String, Option<UnixSeconds>>>,
-    /// What the daemon takes away above its registry, a sentence each with its client.
+    /// What operators took away above the registry, where the file says so.
     pub(super) overlay: Vec<Taken>,
-}
-
-/// What an operator took away at once, above the registry.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Taken {
-    /// Whom it concerns, where it is one client.
-    pub(super) client: Option<ClientId>,
-    /// What was taken away, in words.
-    pub(super) text: String,
 }
 
 /// Why there are no figures.
@@ -40,8 +32,6 @@ pub(super) struct Taken {
 pub(super) enum LastUseFault {
     #[error("cannot read the figures of last use from {}", path.display())]
     Unreadable { path: PathBuf, source: io::Error },
-    #[error("{} has more than {MAX_FILE} bytes: these are no figures of last use", .0.display())]
-    TooLong(PathBuf),
     #[error("{} has no figures of last use: {reason}; `grantd status --export FILE` writes them", path.display())]
     Strange { path: PathBuf, reason: String },
 }
@@ -49,21 +39,26 @@ pub(super) enum LastUseFault {
 impl LastUse {
     /// Reads a file.
     pub(super) fn read(path: &Path) -> Result<Self, LastUseFault> {
-        let mut bytes = Vec::new();
-        let read = std::fs::File::open(path)
-            .and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes));
-        if let Err(source) = read {
-            let path = path.to_owned();
-            return Err(LastUseFault::Unreadable { path, source });
-        }
-        if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MAX_FILE {
-            return Err(LastUseFault::TooLong(path.to_owned()));
-        }
+        let bytes = bytes(path, MAX_FILE).map_err(|source| LastUseFault::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
         parse(&bytes).map_err(|reason| LastUseFault::Strange {
             path: path.to_owned(),
             reason,
         })
     }
+}
+
+/// The bytes of a file, which has at most so many.
+pub(super) fn bytes(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path)?;
+    file.take(most + 1).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > most {
+        return Err(io::Error::other(format!("it has more than {most} bytes")));
+    }
+    Ok(bytes)
 }
 
 fn parse(bytes: &[u8]) -> Result<LastUse, String> {
@@ -101,19 +96,7 @@ fn parse(bytes: &[u8]) -> Result<LastUse, String> {
         .into_iter()
         .flatten()
     {
-        figures.overlay.push(taken(row)?);
+        figures.overlay.push(overlay::entry(row)?);
     }
     Ok(figures)
-}
-
-fn taken(row: &Value) -> Result<Taken, String> {
-    let client = match row.get("client").and_then(Value::as_str) {
-        Some(client) => {
-            Some(ClientId::parse(client).map_err(|error| format!("a client: {error}"))?)
-        }
-        None => None,
-    };
-    let text = row.get("text").and_then(Value::as_str);
-    let text = shown(text.ok_or("an entry of the overlay without its text")?);
-    Ok(Taken { client, text })
 }

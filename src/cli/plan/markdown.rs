@@ -29,8 +29,16 @@ pub(super) fn report(report: &Report) -> String {
     comment.line(&format!("### Registry: {}\n", report.summary()));
     let (from, to) = (&report.from.label, &report.to.label);
     comment.line(&format!("From {} to {}.", code(from), code(to)));
+    if let Some(held) = &report.held {
+        comment.line("\n**Held back**: the daemon would not take this by itself.\n");
+        for reason in &held.reasons {
+            comment.item(&format!("- {}", code(&reason.to_string())));
+        }
+        let command = format!("grantd registry accept {}", held.hash);
+        comment.line(&format!("\nOnce it is live: {}", code(&command)));
+    }
     for taken in &report.overlay {
-        comment.item(&format!("\nAbove the registry: {}", code(&taken.text)));
+        comment.item(&format!("\nAbove the registry: {}", marked(&taken.text)));
     }
     approvals(report, &mut comment);
     for (class, heading) in [

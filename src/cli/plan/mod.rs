@@ -10,6 +10,7 @@ mod json;
 mod last_use;
 mod live;
 mod markdown;
+mod overlay;
 mod report;
 mod side;
 mod source;
@@ -20,6 +21,7 @@ use std::path::PathBuf;
 
 use self::last_use::{LastUse, LastUseFault};
 use self::live::LiveFault;
+use self::overlay::OverlayFault;
 use self::report::{Refused, Report};
 use self::side::{Asked, Sides};
 use self::source::{ApprovedBy, Source};
@@ -69,6 +71,10 @@ pub(super) struct Args {
     /// Figures of last use, as `grantd status --export FILE` writes them.
     #[arg(long, value_name = "FILE")]
     last_use: Option<PathBuf>,
+    /// What operators took away above the registry, as `grantd overlay list --format json` prints it: shown
+    /// while the registry of --to does not say the same.
+    #[arg(long, value_name = "FILE")]
+    overlay: Option<PathBuf>,
     /// Trust the CA whose certificate is in this PEM file for live=https://…, instead of the system's.
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
@@ -121,6 +127,8 @@ enum PlanFault {
     Https(#[from] HttpsFault),
     #[error(transparent)]
     LastUse(#[from] LastUseFault),
+    #[error(transparent)]
+    Overlay(#[from] OverlayFault),
     #[error("--merge-base compares two git revisions: --from {from} is none")]
     NoHistory { from: String },
     #[error(
@@ -129,6 +137,8 @@ enum PlanFault {
     )]
     Base {
         from: String,
+        /// What stands before its files' paths.
+        prefix: String,
         problems: Vec<Problem>,
     },
     #[error("cannot print the plan")]
@@ -164,8 +174,11 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Exit {
         Ok(Ok(report)) => exit(&report),
         Ok(Err(_)) => Exit::Refused,
         Err(fault) => {
-            if let PlanFault::Base { from, problems } = &fault {
-                let shown = check::show(std::path::Path::new(from), problems, io);
+            if let PlanFault::Base {
+                prefix, problems, ..
+            } = &fault
+            {
+                let shown = check::show(std::path::Path::new(prefix), problems, io);
                 if shown.is_err() {
                     return Exit::Failed;
                 }
@@ -179,7 +192,7 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Exit {
 fn plan(args: &Args, io: &mut Io<'_>) -> Result<Result<Report, Refused>, PlanFault> {
     let clock = Clock::of_this_machine();
     let settings = args.settings()?;
-    let last_use = match &args.last_use {
+    let mut last_use = match &args.last_use {
         Some(path) => LastUse::read(path)?,
         None => LastUse::default(),
     };
@@ -191,6 +204,9 @@ fn plan(args: &Args, io: &mut Io<'_>) -> Result<Result<Report, Refused>, PlanFau
             warn(io, &text);
         }
     }
+    if let Some(path) = &args.overlay {
+        last_use.overlay.extend(overlay::read(path)?);
+    }
     let asked = Asked {
         from: &args.from,
         to: args.to.as_ref(),
@@ -201,7 +217,7 @@ fn plan(args: &Args, io: &mut Io<'_>) -> Result<Result<Report, Refused>, PlanFau
         Ok(sides) => sides,
         Err(refused) => return Ok(Err(refused)),
     };
-    let approved = args.approved_by.as_ref().map(|by| by.owners());
+    let approved = args.approved_by.as_ref().map(ApprovedBy::owners);
     let asks = args.approvals || approved.is_some();
     Ok(Ok(Report::of(sides, last_use, (asks, approved), clock)))
 }

@@ -1,6 +1,7 @@
 //! Everything that a plan says, before it is printed. Pure.
 
-use super::last_use::{LastUse, Taken};
+use super::last_use::LastUse;
+use super::overlay::Taken;
 use super::side::{Side, Sides};
 use crate::clock::Clock;
 use crate::domain::{Owner, UnixSeconds};
@@ -8,6 +9,7 @@ use crate::registry::approval::{Approval, approvals};
 use crate::registry::check::Places;
 use crate::registry::diagnostic::Problem;
 use crate::registry::diff::{Counts, diff};
+use crate::registry::guard::{Held, hold};
 use crate::registry::load::LoadError;
 use crate::registry::meaning::{Class, Facts, Statement, explain};
 use crate::registry::meaning::{Side as Which, count};
@@ -26,6 +28,8 @@ pub(super) struct Report {
     pub(super) approvals: Option<Vec<Approval>>,
     /// Who has approved, where that is to be held against it.
     pub(super) approved: Option<Vec<Owner>>,
+    /// Why the daemon would not take the change by itself.
+    pub(super) held: Option<Held>,
     /// What an operator took away above the registry, and the registry does not say yet.
     pub(super) overlay: Vec<Taken>,
     /// When the figures of last use were written, where there are some.
@@ -62,7 +66,7 @@ pub(super) struct Refused {
 }
 
 impl Refused {
-    pub(super) fn load(label: &str, error: LoadError) -> Self {
+    pub(super) fn load(label: &str, error: &LoadError) -> Self {
         Self {
             label: label.to_owned(),
             prefix: String::new(),
@@ -112,16 +116,14 @@ impl Report {
             last_use: last_use.credentials,
         };
         let statements = explain(old, new, &changes, &facts);
-        let open = |taken: &Taken| {
-            let client = taken.client.as_ref().map(|id| new.clients.get(id));
-            // A client that is gone or switched off has nothing left to be taken.
-            !matches!(client, Some(None)) && !client.flatten().is_some_and(|it| it.disabled)
-        };
+        // What the registry says itself is no longer above it.
+        let open = |taken: &Taken| !taken.is_said_by(new);
         Self {
             counts: Counts::of(&changes),
             told: placed(statements, &from, &to),
             approvals: asks.then(|| approvals(old, &changes)),
             approved,
+            held: hold(old, new),
             overlay: last_use.overlay.into_iter().filter(open).collect(),
             figures: last_use.exported,
             from: About::of(&from),
@@ -136,7 +138,7 @@ impl Report {
 
     /// Whether the change may not go on as it is.
     pub(super) fn is_refused(&self) -> bool {
-        self.missing() > 0
+        self.held.is_some() || self.missing() > 0
     }
 
     /// How many statements are of this class.

@@ -95,7 +95,7 @@ impl Sides {
         let new = match finder.load(&to)? {
             Ok(loaded) => loaded,
             Err(error) if error.is_unreachable() => return Err(PlanFault::Load(error)),
-            Err(error) => return Ok(Err(Refused::load(&to.label, error))),
+            Err(error) => return Ok(Err(Refused::load(&to.label, &error))),
         };
         let known = define(&old, &HashMap::new());
         let by_path = known
@@ -104,11 +104,15 @@ impl Sides {
             .collect();
         let files = define(&new, &by_path);
         let new = match judge(&files, new, settings) {
-            Ok(snapshot) => to.side(files, snapshot),
+            Ok(snapshot) => {
+                to.hold_to_its_word(&snapshot)?;
+                to.side(files, snapshot)
+            }
             Err(problems) => return Ok(Err(Refused::check(&to.label, &to.prefix, problems))),
         };
         let old = judge(&known, old, settings).map_err(|problems| PlanFault::Base {
-            from: from.prefix.trim_end_matches('/').to_owned(),
+            from: from.source.clone(),
+            prefix: from.prefix.clone(),
             problems,
         })?;
         from.hold_to_its_word(&old)?;

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal};
 
 use super::super::Io;
 use super::report::{Refused, Report, Told, approvers};
+use crate::domain::ClientId;
 use crate::registry::approval::Approval;
 use crate::registry::diagnostic::Renderer;
 use crate::registry::meaning::Class;
@@ -52,6 +53,7 @@ pub(super) fn report(report: &Report, colour: bool) -> String {
         };
         page.line(&format!("approvals: {standing}"));
     }
+    held(report, &mut page);
     for taken in &report.overlay {
         page.line(&format!("above the registry: {}", taken.text));
     }
@@ -92,6 +94,24 @@ fn headline(report: &Report) -> &'static str {
     }
 }
 
+fn held(report: &Report, page: &mut Page) {
+    let Some(held) = &report.held else { return };
+    let words = page.strong("held back", RED);
+    page.line(&format!(
+        "{words}: the daemon would not take this by itself"
+    ));
+    for reason in &held.reasons {
+        page.line(&format!(
+            "  {}",
+            crate::domain::visible(&reason.to_string())
+        ));
+    }
+    page.line(&format!(
+        "  once it is live: grantd registry accept {}",
+        held.hash
+    ));
+}
+
 fn statements(report: &Report, (class, heading, code): (Class, &str, &str), page: &mut Page) {
     let told: Vec<&Told> = report.of_class(class).collect();
     if told.is_empty() {
@@ -128,7 +148,7 @@ fn clients(told: &Told, page: &mut Page) {
     let named: Vec<&str> = clients
         .iter()
         .take(MAX_CLIENTS)
-        .map(|client| client.as_str())
+        .map(ClientId::as_str)
         .collect();
     let more = match clients.len().saturating_sub(MAX_CLIENTS) {
         0 => String::new(),

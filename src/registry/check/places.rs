@@ -7,8 +7,9 @@ use std::sync::Arc;
 use serde_json::Value;
 use toml::Spanned;
 
-use super::define::{ClientDef, Definitions, PolicyDef, ResourceDef};
+use super::define::{ClientDef, Definitions, ResourceDef};
 use super::findings::Found;
+use super::policy::PolicyDef;
 use crate::domain::CredentialId;
 use crate::registry::file::Given;
 use crate::registry::object::{Object, Spot};
@@ -120,6 +121,9 @@ fn policy_spot(def: &PolicyDef, spot: &Spot) -> Option<Range<usize>> {
         Spot::Key("max_token_lifetime") => span(&def.max_token_lifetime),
         Spot::Key("max_secret_lifetime") => span(&def.max_secret_lifetime),
         Spot::Key("require_owner") => span(&def.require_owner),
+        Spot::Key("owner") => span(&def.owner),
+        Spot::Key("max_removed_clients") => span(&def.max_removed_clients),
+        Spot::Key("allowed_auth_methods") => span(&def.allowed_auth_methods),
         _ => None,
     }
 }

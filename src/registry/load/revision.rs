@@ -224,6 +224,7 @@ impl History {
             problems: walk.problems,
             warnings: Vec::new(),
             commit: Some(commit.clone()),
+            dirty: Some(false),
         })
     }
 

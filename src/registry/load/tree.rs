@@ -90,21 +90,21 @@ impl<'a> Walk<'a> {
     /// Walks all of it.
     pub(super) fn all(&mut self) -> Result<(), Fault> {
         match self.resolve(&[], &self.inside.join(&b'/'))? {
-            Target::Folder(at, id) if at == self.inside => self.folder(id, "", at),
+            Target::Folder(at, id) if at == self.inside => self.folder(id, "", &at),
             Target::Folder(..) | Target::File(..) => Err(Fault::NotAFolder),
             Target::Nothing | Target::Loop | Target::Outside => Err(Fault::Missing),
         }
     }
 
     /// Walks a folder: `shown` is its path as people see it, `at` the one without links.
-    fn folder(&mut self, id: ObjectId, shown: &str, at: Vec<Vec<u8>>) -> Result<(), Fault> {
+    fn folder(&mut self, id: ObjectId, shown: &str, at: &[Vec<u8>]) -> Result<(), Fault> {
         self.folders += 1;
         // Links to folders can make many of few.
         if self.folders > self.limits.files {
             return Err(Fault::Files);
         }
         let entries = self.entries(id)?;
-        self.above.push(at.clone());
+        self.above.push(at.to_vec());
         for entry in entries {
             if entry.name.first() == Some(&b'.') {
                 continue;
@@ -114,11 +114,11 @@ impl<'a> Walk<'a> {
                 "" => name.into_owned(),
                 above => format!("{above}/{name}"),
             };
-            let below = joined(&at, &entry.name);
+            let below = joined(at, &entry.name);
             match entry.kind {
-                EntryKind::Tree => self.subfolder(entry.id, &shown, below)?,
+                EntryKind::Tree => self.subfolder(entry.id, &shown, &below)?,
                 EntryKind::Blob | EntryKind::BlobExecutable => self.file(entry.id, &shown)?,
-                EntryKind::Link => self.link(&at, entry.id, &shown)?,
+                EntryKind::Link => self.link(at, entry.id, &shown)?,
                 EntryKind::Commit => self.problem(
                     &shown,
                     "this is a submodule, whose files are not in this commit",
@@ -130,7 +130,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn subfolder(&mut self, id: ObjectId, shown: &str, at: Vec<Vec<u8>>) -> Result<(), Fault> {
+    fn subfolder(&mut self, id: ObjectId, shown: &str, at: &[Vec<u8>]) -> Result<(), Fault> {
         if is_toml(shown) {
             let message = "this is a folder, though its name is that of a file";
             self.problem(shown, message, "rename it: what ends in `.toml` is a file");
@@ -141,7 +141,7 @@ impl<'a> Walk<'a> {
             self.problem(shown, &message, "");
             return Ok(());
         }
-        if self.above.contains(&at) {
+        if self.above.iter().any(|above| above == at) {
             let message = "this link leads back to a folder that it stands in";
             self.problem(shown, message, "remove it");
             return Ok(());
@@ -185,7 +185,7 @@ impl<'a> Walk<'a> {
         let found = self.resolve(from, &target)?;
         let message = match found {
             Target::Folder(at, id) if at.starts_with(self.inside) => {
-                return self.subfolder(id, shown, at);
+                return self.subfolder(id, shown, &at);
             }
             Target::File(at, id) if at.starts_with(self.inside) => return self.file(id, shown),
             Target::Folder(..) => "this link leads out of the registry folder",

@@ -4,7 +4,7 @@ use super::clients::{Carrier, claims};
 use super::losses::Lost;
 use super::words::{Words, count, owner, words};
 use super::{About, Class, Scene, Statement, named};
-use crate::domain::{Algorithm, ClientId, ResourceName};
+use crate::domain::{Algorithm, ClientId, ResourceName, ScopeName};
 use crate::registry::object::{Object, Spot};
 use crate::registry::snapshot::{Resource, Snapshot};
 
@@ -67,71 +67,31 @@ pub(super) fn changed(
     // Taken apart, so that a new field does not compile until it is told.
     let Resource {
         name,
-        identifier,
-        title,
-        owner: owned,
-        token_lifetime,
-        algorithm,
-        scopes: _,
+        identifier: _,
+        title: _,
+        owner: _,
+        token_lifetime: _,
+        algorithm: _,
+        scopes,
         claims: carried,
     } = after;
-    let users = users(scene.new, name);
-    let mut say = |class, kind, text: Words, key: &'static str| {
-        let statement = of(after, class, kind, text).at(Spot::Key(key));
-        said.push(statement.about(About {
-            clients: users.clone(),
-            ..About::default()
-        }));
+    let mut change = Changed {
+        before,
+        after,
+        users: users(scene.new, name),
+        said,
     };
-    let number = count(users.len(), "client");
-    if before.identifier != *identifier {
-        let form = format!(
-            "resource {{}}: tokens are for {{}}, no longer for {{}}; {number} get{} them, and a request \
-             for the old name is refused",
-            third(users.len())
-        );
-        let text = words(&form, &[name, identifier, &before.identifier]);
-        let text = text.and(taken(after, scene));
-        say(Class::Widens, "resource.identifier", text, "identifier");
+    change.audience(scene);
+    change.tokens();
+    change.people();
+    for (scope, description) in scopes {
+        one_scope((before, after), scope, description, said);
     }
-    if before.token_lifetime != *token_lifetime {
-        let (class, kind) = match before.token_lifetime < *token_lifetime {
-            true => (Class::Widens, "resource.token_lifetime_longer"),
-            false => (Class::Other, "resource.token_lifetime_shorter"),
-        };
-        let was = before.token_lifetime;
-        let form = format!("resource {{}}: tokens live {token_lifetime}, were {was}, for {number}");
-        say(class, kind, words(&form, &[name]), "token_lifetime");
+    for (scope, _) in &before.scopes {
+        if !scopes.iter().any(|(kept, _)| kept == scope) {
+            said.push(scope_removed(after, scope, lost, scene));
+        }
     }
-    if before.algorithm != *algorithm {
-        let signed = |algorithm: Option<Algorithm>| {
-            algorithm.map_or("the daemon's default", Algorithm::name)
-        };
-        let form = format!(
-            "resource {{}}: tokens are signed with {}, no longer with {}, for {number}",
-            signed(*algorithm),
-            signed(before.algorithm)
-        );
-        say(
-            Class::Breaks,
-            "resource.algorithm",
-            words(&form, &[name]),
-            "algorithm",
-        );
-    }
-    if before.owner != *owned {
-        let (from, to) = (owner(before.owner.as_ref()), owner(owned.as_ref()));
-        let text = words("resource {} passes from {} to {}", &[name, &from, &to]);
-        say(Class::Other, "resource.owner", text, "owner");
-    }
-    if before.title != *title {
-        let text = words(
-            "resource {} is called {}, was {}",
-            &[name, title, &before.title],
-        );
-        say(Class::Other, "resource.name", text, "name");
-    }
-    scopes(before, after, lost, scene, said);
     let carrier = Carrier {
         object: Object::Resource(name.clone()),
         words: words("tokens for resource {}", &[name]),
@@ -144,69 +104,148 @@ pub(super) fn changed(
     claims(&before.claims, carried, &carrier, said);
 }
 
-fn scopes(
-    before: &Resource,
-    after: &Resource,
-    lost: &Lost,
-    scene: &Scene<'_>,
+/// A resource as it was and is, and what is told of it.
+struct Changed<'a> {
+    before: &'a Resource,
+    after: &'a Resource,
+    /// The clients that have a grant on it now.
+    users: Vec<ClientId>,
+    said: &'a mut Vec<Statement>,
+}
+
+impl Changed<'_> {
+    fn say(&mut self, (class, kind): (Class, &'static str), text: Words, key: &'static str) {
+        let statement = of(self.after, class, kind, text).at(Spot::Key(key));
+        self.said.push(statement.about(About {
+            clients: self.users.clone(),
+            ..About::default()
+        }));
+    }
+
+    /// Which API its tokens are good at.
+    fn audience(&mut self, scene: &Scene<'_>) {
+        let (before, after) = (self.before, self.after);
+        if before.identifier == after.identifier {
+            return;
+        }
+        let form = format!(
+            "resource {{}}: tokens are for {{}}, no longer for {{}}; {} get{} them, and a request for \
+             the old name is refused",
+            count(self.users.len(), "client"),
+            third(self.users.len())
+        );
+        let text = words(&form, &[&after.name, &after.identifier, &before.identifier]);
+        let how = (Class::Widens, "resource.identifier");
+        self.say(how, text.and(taken(after, scene)), "identifier");
+    }
+
+    /// How long its tokens live, and by what they are signed.
+    fn tokens(&mut self) {
+        let (before, after) = (self.before, self.after);
+        let number = count(self.users.len(), "client");
+        let (was, is) = (before.token_lifetime, after.token_lifetime);
+        if was != is {
+            let how = match was < is {
+                true => (Class::Widens, "resource.token_lifetime_longer"),
+                false => (Class::Other, "resource.token_lifetime_shorter"),
+            };
+            let form = format!("resource {{}}: tokens live {is}, were {was}, for {number}");
+            self.say(how, words(&form, &[&after.name]), "token_lifetime");
+        }
+        if before.algorithm != after.algorithm {
+            let signed = |algorithm: Option<Algorithm>| {
+                algorithm.map_or("the daemon's default", Algorithm::name)
+            };
+            let form = format!(
+                "resource {{}}: tokens are signed with {}, no longer with {}, for {number}",
+                signed(after.algorithm),
+                signed(before.algorithm)
+            );
+            let how = (Class::Breaks, "resource.algorithm");
+            self.say(how, words(&form, &[&after.name]), "algorithm");
+        }
+    }
+
+    /// Who answers for it, and what people call it.
+    fn people(&mut self) {
+        let (before, after) = (self.before, self.after);
+        let name = &after.name;
+        if before.owner != after.owner {
+            let (from, to) = (owner(before.owner.as_ref()), owner(after.owner.as_ref()));
+            let text = words("resource {} passes from {} to {}", &[name, &from, &to]);
+            self.say((Class::Other, "resource.owner"), text, "owner");
+        }
+        if before.title != after.title {
+            let names: [&dyn std::fmt::Display; 3] = [name, &after.title, &before.title];
+            let text = words("resource {} is called {}, was {}", &names);
+            self.say((Class::Other, "resource.name"), text, "name");
+        }
+    }
+}
+
+/// A scope that came, or is described otherwise.
+fn one_scope(
+    (before, after): (&Resource, &Resource),
+    scope: &ScopeName,
+    description: &str,
     said: &mut Vec<Statement>,
 ) {
     let name = &after.name;
-    for (scope, description) in &after.scopes {
-        let old = before.scopes.iter().find(|(old, _)| old == scope);
-        let (kind, text) = match old {
-            Some((_, old)) if old == description => continue,
-            Some((_, old)) => (
-                "resource.scope_described",
-                words(
-                    "resource {}: scope {} is described as {}, was {}",
-                    &[name, scope, description, old],
-                ),
+    let old = before.scopes.iter().find(|(old, _)| old == scope);
+    let (kind, text) = match old {
+        Some((_, old)) if old == description => return,
+        Some((_, old)) => (
+            "resource.scope_described",
+            words(
+                "resource {}: scope {} is described as {}, was {}",
+                &[name, scope, &description, old],
             ),
-            None => (
-                "resource.scope_added",
-                words(
-                    "resource {} has a new scope {}: {}",
-                    &[name, scope, description],
-                ),
+        ),
+        None => (
+            "resource.scope_added",
+            words(
+                "resource {} has a new scope {}: {}",
+                &[name, scope, &description],
             ),
-        };
-        let spot = Spot::Scope(scope.clone());
-        let about = About {
-            scopes: vec![scope.clone()],
-            ..About::default()
-        };
-        said.push(of(after, Class::Other, kind, text).at(spot).about(about));
-    }
-    for (scope, _) in &before.scopes {
-        if after.scopes.iter().any(|(kept, _)| kept == scope) {
-            continue;
+        ),
+    };
+    let about = About {
+        scopes: vec![scope.clone()],
+        ..About::default()
+    };
+    let statement = of(after, Class::Other, kind, text).at(Spot::Scope(scope.clone()));
+    said.push(statement.about(about));
+}
+
+/// A scope that is gone.
+fn scope_removed(
+    resource: &Resource,
+    scope: &ScopeName,
+    lost: &Lost,
+    scene: &Scene<'_>,
+) -> Statement {
+    let name = &resource.name;
+    let clients = lost.by_scope.get(&(name.clone(), scope.clone()));
+    let clients = clients.cloned().unwrap_or_default();
+    let text = match clients.len() {
+        0 => words(
+            "resource {}: scope {} is removed; no client had it",
+            &[name, scope],
+        ),
+        number => {
+            let (number, third) = (count(number, "client"), third(number));
+            let form = format!("resource {{}}: {number} lose{third} {{}}, for it is removed");
+            words(&form, &[name, scope])
         }
-        let clients = lost.by_scope.get(&(name.clone(), scope.clone()));
-        let clients = clients.cloned().unwrap_or_default();
-        let text = match clients.len() {
-            0 => words(
-                "resource {}: scope {} is removed; no client had it",
-                &[name, scope],
-            ),
-            number => words(
-                &format!(
-                    "resource {{}}: {} lose{} {{}}, for it is removed",
-                    count(number, "client"),
-                    third(number)
-                ),
-                &[name, scope],
-            ),
-        };
-        let class = Class::breaks(any_runs(scene, &clients));
-        let about = About {
-            scopes: vec![scope.clone()],
-            clients,
-            ..About::default()
-        };
-        let statement = of(after, class, "resource.scope_removed", text).before();
-        said.push(statement.at(Spot::Scope(scope.clone())).about(about));
-    }
+    };
+    let class = Class::breaks(any_runs(scene, &clients));
+    let about = About {
+        scopes: vec![scope.clone()],
+        clients,
+        ..About::default()
+    };
+    let statement = of(resource, class, "resource.scope_removed", text).before();
+    statement.at(Spot::Scope(scope.clone())).about(about)
 }
 
 /// The end of a sentence that says whose audience a resource takes.

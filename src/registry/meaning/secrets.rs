@@ -1,5 +1,7 @@
 //! What a change of a client's secrets means. Pure.
 
+use std::fmt::Display;
+
 use super::clients::from;
 use super::words::{Words, ago, begin, end, words};
 use super::{About, Class, Scene, Statement};
@@ -109,57 +111,71 @@ fn one_changed(
         verifier: _,
         label,
         created,
-        not_before,
-        expires,
+        not_before: _,
+        expires: _,
     } = new;
-    let mut say = |class, kind, form: String, names: &[&dyn std::fmt::Display]| {
+    let mut say = |how: (Class, &'static str), form: String, names: &[&dyn Display]| {
         let text = named(client, at, new).and(words(&form, names));
-        said.push(statement(client, new, (class, kind), text));
+        said.push(statement(client, new, how, text));
     };
-    if old.expires != *expires {
-        let until = |moment: Option<_>| {
-            moment.map_or_else(
-                || "without an end".to_owned(),
-                |at| format!("until {}", end(at)),
-            )
-        };
-        let later = expires.is_none_or(|new| old.expires.is_some_and(|old| old < new));
-        let (class, kind) = match later {
-            true => (Class::Widens, "secret.expires_later"),
-            false => (Class::breaks(scene.runs(client)), "secret.expires_earlier"),
-        };
-        let form = format!(
-            " is good {}; it was {}",
-            until(*expires),
-            until(old.expires)
-        );
-        say(class, kind, form, &[]);
+    if let Some((how, form)) = ends(old, new, scene.runs(client)) {
+        say(how, form, &[]);
     }
-    if old.not_before != *not_before {
-        let (class, kind) = match *not_before < old.not_before {
-            true => (Class::Widens, "secret.begins_earlier"),
-            false => (Class::breaks(scene.runs(client)), "secret.begins_later"),
-        };
-        let form = format!(
-            " is good {}; it was {}",
-            from(*not_before),
-            from(old.not_before)
-        );
-        say(class, kind, form, &[]);
+    if let Some((how, form)) = begins(old, new, scene.runs(client)) {
+        say(how, form, &[]);
     }
     if old.label != *label {
         let name = |label: &Option<String>| label.clone().unwrap_or_else(|| "nothing".to_owned());
         let form = " is called {}, was {}".to_owned();
-        say(
-            Class::Other,
-            "secret.label",
-            form,
-            &[&name(label), &name(&old.label)],
-        );
+        let names: [&dyn Display; 2] = [&name(label), &name(&old.label)];
+        say((Class::Other, "secret.label"), form, &names);
     }
     if old.created != *created {
         let date = |at: Option<_>| at.map_or_else(|| "not dated".to_owned(), begin);
         let form = format!(" is dated {}; it was {}", date(*created), date(old.created));
-        say(Class::Other, "secret.created", form, &[]);
+        say((Class::Other, "secret.created"), form, &[]);
     }
+}
+
+/// Another end of a secret.
+fn ends(
+    old: &StoredSecret,
+    new: &StoredSecret,
+    runs: bool,
+) -> Option<((Class, &'static str), String)> {
+    if old.expires == new.expires {
+        return None;
+    }
+    let until = |moment: Option<_>| {
+        moment.map_or_else(
+            || "without an end".to_owned(),
+            |at| format!("until {}", end(at)),
+        )
+    };
+    let later = new
+        .expires
+        .is_none_or(|new| old.expires.is_some_and(|old| old < new));
+    let how = match later {
+        true => (Class::Widens, "secret.expires_later"),
+        false => (Class::breaks(runs), "secret.expires_earlier"),
+    };
+    let (is, was) = (until(new.expires), until(old.expires));
+    Some((how, format!(" is good {is}; it was {was}")))
+}
+
+/// Another beginning of a secret.
+fn begins(
+    old: &StoredSecret,
+    new: &StoredSecret,
+    runs: bool,
+) -> Option<((Class, &'static str), String)> {
+    if old.not_before == new.not_before {
+        return None;
+    }
+    let how = match new.not_before < old.not_before {
+        true => (Class::Widens, "secret.begins_earlier"),
+        false => (Class::breaks(runs), "secret.begins_later"),
+    };
+    let (is, was) = (from(new.not_before), from(old.not_before));
+    Some((how, format!(" is good {is}; it was {was}")))
 }

@@ -71,10 +71,15 @@ pub(super) fn of_registry(
 fn of_served(served: &Served, seen: &Seen, page: &mut Page<'_>) -> fmt::Result {
     let digest = served.snapshot.digest.to_string();
     let commit = served.commit.as_ref().map_or("", CommitId::as_str);
+    let dirty = match served.dirty {
+        Some(true) => "true",
+        Some(false) => "false",
+        None => "",
+    };
     page.info(
         "grantd_registry",
         "What is served",
-        &[("digest", &digest), ("commit", commit)],
+        &[("digest", &digest), ("commit", commit), ("dirty", dirty)],
     )?;
     page.gauge(
         "grantd_registry_applied_timestamp_seconds",
@@ -120,6 +125,39 @@ fn of_served(served: &Served, seen: &Seen, page: &mut Page<'_>) -> fmt::Result {
         kinds
             .iter()
             .map(|(kind, moments)| ([*kind], count(moments.passed(now)))),
+    )
+}
+
+pub(super) fn of_overlay(seen: &Seen, page: &mut Page<'_>) -> fmt::Result {
+    let overlay = &seen.overlay;
+    let disabled = overlay.disabled_count();
+    let kinds = [
+        ("client_disabled", disabled),
+        ("tokens_revoked", overlay.len() - disabled),
+    ];
+    page.gauges(
+        "grantd_overlay_entries",
+        "What operators took away above the registry",
+        ["kind"],
+        kinds
+            .map(|(kind, number)| ([kind], count(number)))
+            .into_iter(),
+    )?;
+    let entries = overlay.entries();
+    let disables = entries.iter().filter(|entry| entry.revocation().is_none());
+    let oldest = disables.map(|entry| entry.at).min();
+    page.gauge(
+        "grantd_overlay_age_seconds",
+        "Age of the oldest entry that disables a client",
+        float(oldest.map_or(0, |at| seen.now.since(at).seconds())),
+    )?;
+    let open = entries
+        .iter()
+        .filter(|entry| !(entry.kept && entry.recorded));
+    page.gauge(
+        "grantd_overlay_unsettled",
+        "Entries that are in force and not yet on disk and on record",
+        count(open.count()),
     )
 }
 

@@ -18,7 +18,7 @@ Exit codes:
   1  failed: the message says why; what could pass by itself may be tried again
   2  the arguments are wrong; of plan: there are changes
   3  refused: a registry by check, a change by plan, a client by the token
-     server, a token by verify; trying again gets the same
+     server, a token by verify, a request by explain; trying again gets the same
   4  the daemon that was asked runs, and is not ready
 
 Files:
@@ -99,12 +99,22 @@ Examples:
   grantd check registry.d --expiring 60d
   grantd check --config /etc/grantd/grantd.toml
   grantd check registry.d --algorithms ES256,RS256 --format json
+  grantd check registry.d --format github     in a workflow of GitHub Actions
+  grantd check registry.d --format sarif >grantd.sarif
 
 Exit codes:
   0  accepted, warnings included
   1  the folder or the settings can't be read
   2  the arguments are wrong
-  3  refused: each problem is shown with its file, line and column";
+  3  refused: each problem is shown with its file, line and column
+
+Formats:
+  text    for people; problems on stderr, one line on stdout
+  json    one object: problems with rule, file, line, column, message, advice
+  sarif   SARIF 2.1.0, for code scanning and editors
+  github  ::error and ::warning lines, which GitHub shows at the lines they
+          are about
+  sarif and github name files from the root of the git work tree.";
 
 /// `grantd plan`
 pub(super) const PLAN: &str = "\
@@ -525,3 +535,62 @@ Exit codes:
   0  written: each file is printed
   1  the folder can't be written
   2  the arguments are wrong";
+
+/// `grantd explain`
+pub(super) const EXPLAIN: &str = "\
+Examples:
+  grantd explain --client nightly --resource billing --scope invoice:read
+  grantd explain --client nightly --at 2027-07-01 registry.d
+  grantd explain --client nightly --credential rotation \\
+      --config /etc/grantd/grantd.toml
+  grantd explain --client nightly --resource https://billing.example.com/api \\
+      --format json
+
+Exit codes:
+  0  the request would be granted
+  1  failed: the folder or the settings can't be read, or the client has no
+     such secret
+  2  the arguments are wrong
+  3  the request would be refused, or the registry is by check; the first FAIL
+     is what the daemon would answer with
+
+What it can't know:
+  Whether the caller has the secret; whether the daemon serves this registry
+  and has a key to sign with (grantd status); what operators took away above
+  it (grantd overlay list). A token also ends before its signing key leaves
+  the published keys.";
+
+/// `grantd access`
+pub(super) const ACCESS: &str = "\
+Examples:
+  grantd access --resource billing
+  grantd access --resource billing --scope payment:release
+  grantd access --client nightly registry.d
+  grantd access --resource https://billing.example.com/api --format json
+
+Exit codes:
+  0  listed, though it may be nobody
+  1  failed: no such client, resource or scope, or the folder can't be read
+  2  the arguments are wrong
+  3  the registry is refused by check
+
+States:
+  active     may ask for tokens
+  disabled   switched off by `disabled = true`
+  expired    its `expires` has passed
+  no-secret  none of its secrets may be used now";
+
+/// `grantd schema`
+pub(super) const SCHEMA: &str = "\
+Examples:
+  grantd schema >registry.schema.json
+  grantd schema --format json
+
+Exit codes:
+  0  printed
+  1  stdout can't be written
+  2  the arguments are wrong
+
+What next:
+  A first line `#:schema ./registry.schema.json` in a file, or a rule in
+  .taplo.toml for all of them, and the editor knows: docs/gitops.md shows how.";

@@ -2,12 +2,15 @@
 //!
 //! Results go to stdout, words for people to stderr. Exit codes are stable: see [`Exit`].
 
+mod access;
 mod audit;
 mod check;
 mod client;
 mod completions;
 mod dev;
 mod discovery;
+mod explain;
+mod folder;
 mod help;
 mod https;
 mod init;
@@ -18,9 +21,11 @@ mod overlay;
 mod plan;
 mod reach;
 mod registry;
+mod schema;
 mod secret;
 mod serve;
 mod status;
+mod table;
 mod tell;
 mod token;
 mod verify;
@@ -67,6 +72,12 @@ enum Command {
     Token(token::Args),
     /// Checks an access token, and says which rule it breaks.
     Verify(verify::Args),
+    /// Explains why a request would be granted or refused.
+    Explain(explain::Args),
+    /// Lists who can do what.
+    Access(access::Args),
+    /// Prints the JSON Schema of the registry's files, for editors.
+    Schema(schema::Args),
     /// Lists and clears what operators took away above the registry.
     #[command(subcommand)]
     Overlay(overlay::Command),
@@ -102,8 +113,8 @@ pub enum Exit {
     Usage,
     /// `plan`: there are changes.
     Changes,
-    /// Refused: a registry by `check`, a change by `plan`, a client by the token server, a token by
-    /// `verify`. Trying again gets the same.
+    /// Refused: a registry by `check`, a change by `plan`, a client by the token server, a token by `verify`, a
+    /// request by `explain`. Trying again gets the same.
     Refused,
     /// The daemon that was asked runs, and is not ready.
     NotReady,
@@ -166,6 +177,9 @@ pub fn run(cli: &Cli, io: &mut Io<'_>) -> Exit {
         Command::Status(args) => status::run(args, io),
         Command::Token(args) => token::run(args, io),
         Command::Verify(args) => verify::run(args, io),
+        Command::Explain(args) => explain::run(args, io),
+        Command::Access(args) => access::run(args, io),
+        Command::Schema(args) => schema::run(args, io),
         Command::Overlay(command) => overlay::run(command, io),
         Command::Revoke(args) => overlay::revoke(args, io),
         Command::Registry(command) => registry::run(command, io),

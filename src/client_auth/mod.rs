@@ -18,6 +18,8 @@ use crate::http::{Presented, TokenRequest};
 use crate::registry::overlay::Overlay;
 use crate::registry::snapshot::{Client, Snapshot};
 
+pub use secret::usable;
+
 /// What a request claims: an identity, found in the registry or not, and what stands for it.
 #[derive(Debug)]
 pub struct Claim<'a> {

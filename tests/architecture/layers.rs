@@ -70,6 +70,11 @@ pub const LAYERS: &[Layer] = &[
         name: "mint",
         modules: &["mint"],
     },
+    // What a request would come to: the pure stages, asked without a secret.
+    Layer {
+        name: "explain",
+        modules: &["explain"],
+    },
     Layer {
         name: "audit",
         modules: &["audit"],
@@ -238,6 +243,7 @@ pub const PURE: &[&str] = &[
     "client_auth",
     "grant",
     "mint",
+    "explain",
     "registry::file",
     "registry::check",
     "registry::snapshot",

@@ -22,7 +22,7 @@ use std::time::Duration;
 pub use entry::Identity;
 pub use scan::Folder;
 
-use super::diagnostic::Problem;
+use super::diagnostic::{Problem, Rule};
 use super::source::{Place, Source};
 use crate::clock::Clock;
 use crate::domain::{CommitId, UnixMillis};
@@ -358,7 +358,7 @@ impl Loader {
                     Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
                     Err(error) => {
                         let message = format!("this file can't be read: {error}");
-                        problems.push(Problem::error(Place::file(path), &message));
+                        problems.push(Problem::error(Place::file(path), &message).rule(Rule::File));
                         continue;
                     }
                 },

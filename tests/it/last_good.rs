@@ -76,23 +76,25 @@ fn served() -> (Deployment, String) {
     (deployment, digest)
 }
 
-/// Ways in which a folder is no registry, each with what undoes it.
-fn breakages() -> [(&'static str, fn(&Path), fn(&Path)); 3] {
+/// A way in which a folder is no registry: what is said of it, what does it, what undoes it.
+struct Breakage(&'static str, fn(&Path), fn(&Path));
+
+fn breakages() -> [Breakage; 3] {
     fn aside(folder: &Path) -> PathBuf {
         folder.with_extension("aside")
     }
     [
-        (
+        Breakage(
             "bad.toml:2:1",
             |folder| put(folder, "bad.toml", BAD),
             |folder| fs::remove_file(folder.join("bad.toml")).unwrap(),
         ),
-        (
+        Breakage(
             "does not exist",
             |folder| fs::rename(folder, aside(folder)).unwrap(),
             |folder| fs::rename(aside(folder), folder).unwrap(),
         ),
-        (
+        Breakage(
             "holds no *.toml file",
             |folder| {
                 fs::rename(folder, aside(folder)).unwrap();
@@ -111,7 +113,7 @@ async fn a_broken_missing_or_empty_folder_serves_the_last_good_registry_until_it
     let (deployment, digest) = served();
     let folder = deployment.path("registry.d");
     let mut generation = 2;
-    for (words, break_it, mend_it) in breakages() {
+    for Breakage(words, break_it, mend_it) in breakages() {
         break_it(&folder);
         let mut grantd = deployment.serve();
         gets_a_token(&grantd, "latecomer").await;
@@ -194,7 +196,7 @@ async fn the_first_change_of_a_start_is_told_against_the_kept_registry() {
 async fn without_a_last_good_registry_nothing_is_issued_until_it_heals() {
     let deployment = Deployment::new();
     let folder = deployment.path("registry.d");
-    for (words, break_it, mend_it) in breakages() {
+    for Breakage(words, break_it, mend_it) in breakages() {
         break_it(&folder);
         let mut grantd = deployment.serve_judged(&mut deployment.command());
         let shown = eventually("it says why", SOON, || {
@@ -234,7 +236,7 @@ async fn a_strict_start_refuses_what_check_refuses() {
     for deployment in [&fresh, &kept] {
         let folder = deployment.path("registry.d");
         let before = events(&deployment.path("state")).len();
-        for (words, break_it, mend_it) in breakages() {
+        for Breakage(words, break_it, mend_it) in breakages() {
             break_it(&folder);
             let output = strict(deployment).output().unwrap();
             let said = failed(&output, 1);

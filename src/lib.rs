@@ -15,7 +15,7 @@
 //! **A change of the registry**: [`registry`] watches the folder, loads and checks it whole, says what
 //! changed; the change is recorded, then published as part of a new [`world`].
 //!
-//! Beside the flows: [`keys`] (rings, schedule, custody, rotation), [`store`] (what sled holds), [`admin`]
+//! Beside the flows: [`explain`] (what a request would come to, by the same rules), [`keys`] (rings, schedule, custody, rotation), [`store`] (what sled holds), [`admin`]
 //! (the socket of a live daemon). Below all: [`domain`], the words that everyone shares, and [`clock`],
 //! [`random`], [`tasks`], [`secret_file`], the one place each for what the rest must not do. Around all:
 //! [`settings`], [`telemetry`], [`daemon`] (start and stop), [`cli`].
@@ -28,6 +28,7 @@ pub mod clock;
 pub mod daemon;
 pub mod domain;
 pub mod evidence;
+pub mod explain;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -64,6 +64,8 @@ pub struct RegistryRef {
     pub digest: Digest,
     /// The git commit, when its folder is a git work tree.
     pub commit: Option<CommitId>,
+    /// Whether its folder differs from that commit, where that is known.
+    pub dirty: Option<bool>,
 }
 
 impl Trail {
@@ -116,6 +118,17 @@ impl Recorded {
     /// A refusal that is recorded or counted.
     pub(super) const fn refused(denial: Denial) -> Self {
         Self(Outcome::Refusal(denial))
+    }
+
+    /// The same, unless its token is of a client that was taken away while the event was written: that token
+    /// is dropped, and this refusal answered.
+    pub fn unless(self, denial: Denial, taken_away: impl FnOnce(&ClientId) -> bool) -> Self {
+        match &self.0 {
+            Outcome::Token { token, .. } if taken_away(&token.facts().client) => {
+                Self::refused(denial)
+            }
+            _ => self,
+        }
     }
 
     /// What may be answered now.

@@ -1,18 +1,24 @@
 //! `grantd check`: whether a folder is a registry, by the code that serves it. Touches: fs, clock.
 
-use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+mod github;
+mod places;
+mod sarif;
 
+use std::io::IsTerminal;
+use std::path::Path;
+
+use clap::ValueEnum;
 use serde_json::json;
 
+use super::folder::FolderArgs;
 use super::tell::failed;
-use super::{Exit, Format, Io, help};
+use super::{Exit, Io, help};
 use crate::clock::Clock;
-use crate::domain::{Algorithm, CommitId, Lifetime};
-use crate::registry::check::{Expiry, POLICY_FOLDER, Rules, expiries};
+use crate::domain::{CommitId, Lifetime};
+use crate::registry::check::{Expiry, expiries};
 use crate::registry::diagnostic::{Problem, Renderer};
-use crate::registry::publish::{Applied, Publisher, Refusal, RegistrySettings, Rejected, Update};
-use crate::settings::{self, SettingsError};
+use crate::registry::publish::{Applied, Publisher, Refusal, Rejected, Update};
+use places::Places;
 
 /// How far ahead expiry dates are told: a month is time enough to make a new secret.
 const DEFAULT_WINDOW: &str = "30d";
@@ -24,66 +30,55 @@ const DEFAULT_WINDOW: &str = "30d";
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = help::CHECK)]
 pub(super) struct Args {
-    /// The registry folder; "registry.d", or that of --config, where left out.
-    #[arg(value_name = "DIR")]
-    folder: Option<PathBuf>,
-    /// The daemon's settings, which say what the registry is checked against.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["algorithms", "policy_folder"])]
-    config: Option<PathBuf>,
-    /// The algorithms that the daemon's `grantd.toml` lists, the default first.
-    #[arg(
-        long,
-        value_name = "ALG",
-        value_delimiter = ',',
-        default_value = "ES256"
-    )]
-    algorithms: Vec<Algorithm>,
-    /// The folder below DIR in which alone `[policy]` may stand.
-    #[arg(long, value_name = "NAME", default_value = POLICY_FOLDER)]
-    policy_folder: String,
+    #[command(flatten)]
+    registry: FolderArgs,
     /// Tell what expires within this time.
     #[arg(long, value_name = "TIME", default_value = DEFAULT_WINDOW, value_parser = Lifetime::parse)]
     expiring: Lifetime,
-    /// How to print: for people, or as one JSON object.
+    /// How to print.
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    format: CheckFormat,
 }
 
-impl Args {
-    fn settings(&self) -> Result<RegistrySettings, SettingsError> {
-        let mut settings = match &self.config {
-            Some(config) => settings::load(config)?.registry,
-            None => RegistrySettings {
-                rules: Rules {
-                    algorithms: self.algorithms.clone(),
-                    policy_folder: self.policy_folder.clone(),
-                },
-                ..RegistrySettings::default()
-            },
-        };
-        if let Some(folder) = &self.folder {
-            settings.folder.clone_from(folder);
-        }
-        Ok(settings)
-    }
+/// How the result of a check is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum CheckFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object.
+    Json,
+    /// SARIF 2.1.0, which code scanners and editors read.
+    Sarif,
+    /// Workflow commands of GitHub Actions: annotations at the lines of a pull request.
+    Github,
 }
 
 /// Runs the check.
 pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Exit {
     let clock = Clock::of_this_machine();
-    let settings = match args.settings() {
+    let settings = match args.registry.settings() {
         Ok(settings) => settings,
         Err(error) => return failed(io, &error),
     };
     let update = Publisher::new(&settings, clock).first();
     let told = match args.format {
-        Format::Text => tell_text(args, &settings.folder, (&update, clock), io),
-        Format::Json => tell_json(args, &settings.folder, (&update, clock), io),
+        CheckFormat::Text => tell_text(args, &settings.folder, (&update, clock), io),
+        CheckFormat::Json => tell_json(args, &settings.folder, (&update, clock), io),
+        CheckFormat::Sarif => sarif::tell(&Places::of(&settings.folder), &update, io),
+        CheckFormat::Github => {
+            let ending = match &update {
+                Update::Applied(applied) => ending(args, applied, clock),
+                Update::Rejected(_) | Update::Moved(_) | Update::Held(_) => Vec::new(),
+            };
+            github::tell(&Places::of(&settings.folder), &update, &ending, io)
+        }
     };
     match (told, &update) {
         (Err(_), _) => Exit::Failed,
         (Ok(()), Update::Rejected(rejected)) => refusal_exit(&rejected.why),
-        (Ok(()), Update::Applied(_) | Update::Moved(_)) => Exit::Done,
+        // Only a registry before could hold one back, and there is none.
+        (Ok(()), Update::Applied(_) | Update::Moved(_) | Update::Held(_)) => Exit::Done,
     }
 }
 
@@ -137,7 +132,7 @@ fn tell_text(
                 )
             }
         },
-        Update::Moved(_) => Ok(()),
+        Update::Moved(_) | Update::Held(_) => Ok(()),
     }
 }
 
@@ -154,6 +149,7 @@ fn tell_json(
             "folder": folder,
             "digest": applied.snapshot.digest.to_string(),
             "commit": applied.commit.as_ref().map(CommitId::as_str),
+            "dirty": applied.dirty,
             "resources": applied.snapshot.resources.len(),
             "clients": applied.snapshot.clients.len(),
             "problems": [],
@@ -179,10 +175,11 @@ fn tell_json(
                 "accepted": false,
                 "folder": folder,
                 "commit": rejected.commit.as_ref().map(CommitId::as_str),
+                "dirty": rejected.dirty,
                 "problems": problems,
             }),
         },
-        Update::Moved(_) => return Ok(()),
+        Update::Moved(_) | Update::Held(_) => return Ok(()),
     };
     writeln!(io.out, "{value}")
 }

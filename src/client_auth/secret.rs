@@ -29,17 +29,27 @@ pub(super) fn verify(
         method,
         expires: secret.expires,
     };
-    let denial = if secret.not_before.is_some_and(|moment| now < moment) {
-        Denial::CredentialNotYetValid
-    } else if secret.expires.is_some_and(|moment| now >= moment) {
-        Denial::CredentialExpired
-    } else {
-        return Ok(credential);
-    };
-    Err(Refused {
-        denial,
-        credential: Some(credential),
-    })
+    match usable(secret, now) {
+        Ok(()) => Ok(credential),
+        Err(denial) => Err(Refused {
+            denial,
+            credential: Some(credential),
+        }),
+    }
+}
+
+/// Whether a secret may be used at this moment by who knows it.
+///
+/// # Errors
+/// [`Denial::CredentialNotYetValid`] or [`Denial::CredentialExpired`].
+pub fn usable(secret: &StoredSecret, now: UnixSeconds) -> Result<(), Denial> {
+    if secret.not_before.is_some_and(|moment| now < moment) {
+        return Err(Denial::CredentialNotYetValid);
+    }
+    if secret.expires.is_some_and(|moment| now >= moment) {
+        return Err(Denial::CredentialExpired);
+    }
+    Ok(())
 }
 
 /// The stored secret that matches. Goes through all of them, and compares at least once.

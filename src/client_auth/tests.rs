@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::*;
 use crate::domain::Secret;
 use crate::http::AskedResource;
+use crate::registry::overlay::{Entry, EntryId, What};
 use crate::registry::sample;
 
 const NOW: UnixSeconds = UnixSeconds::new(1_000_000);
@@ -31,7 +32,12 @@ fn outcome(request: &TokenRequest, change: impl FnOnce(&mut Client)) -> Result<V
     let mut client = sample::client(&[Arc::clone(&resource)]);
     change(&mut client);
     let registry = sample::snapshot(vec![resource], client);
-    verify(identify(request, &registry), &Evidence::Nothing, NOW)
+    verify(
+        identify(request, &registry),
+        &Evidence::Nothing,
+        &Overlay::default(),
+        NOW,
+    )
 }
 
 fn denied(request: &TokenRequest, change: impl FnOnce(&mut Client)) -> Denial {
@@ -104,6 +110,35 @@ fn times_of_client_and_secret_are_half_open() {
 }
 
 #[test]
+fn what_an_operator_disabled_is_refused_whatever_the_registry_says() {
+    let resource = Arc::new(sample::resource("billing"));
+    let client = sample::client(&[Arc::clone(&resource)]);
+    let registry = sample::snapshot(vec![resource], client);
+    let judged = |id: &str, presented: &str| {
+        let overlay = Overlay::of([Entry {
+            id: EntryId::new(1),
+            what: What::Disabled(ClientId::parse(id).unwrap()),
+            by: crate::domain::Caller::default(),
+            at: NOW,
+            reason: None,
+            kept: true,
+            recorded: true,
+        }]);
+        let request = secret("ledger", presented);
+        let claim = identify(&request, &registry);
+        verify(claim, &Evidence::Nothing, &overlay, NOW)
+    };
+    let good = sample::secret();
+    let refused = judged("ledger", good.expose()).unwrap_err();
+    assert_eq!(refused.denial, Denial::ClientDisabledByOperator);
+    assert_eq!(refused.denial.answer(), Denial::UnknownClient.answer());
+    assert!(refused.credential.is_some());
+    let wrong = judged("ledger", "hunter2").unwrap_err();
+    assert_eq!(wrong.denial, Denial::WrongSecret);
+    assert!(judged("other", good.expose()).is_ok());
+}
+
+#[test]
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn a_method_that_the_policy_does_not_allow_proves_nothing() {
     use AuthMethod::{ClientSecretBasic, ClientSecretPost};
@@ -118,7 +153,13 @@ fn a_method_that_the_policy_does_not_allow_proves_nothing() {
         client.disabled = disabled;
         let mut registry = sample::snapshot(vec![resource], client);
         registry.policy.allowed_auth_methods = allowed;
-        verify(identify(&request, &registry), &Evidence::Nothing, NOW)
+        let overlay = Overlay::default();
+        verify(
+            identify(&request, &registry),
+            &Evidence::Nothing,
+            &overlay,
+            NOW,
+        )
     };
     let good = sample::secret();
     let good = good.expose();

@@ -84,6 +84,8 @@ pub enum Denial {
     DeadlinePassed,
     /// The daemon is stopping.
     Stopping,
+    /// An operator disabled the client, above what the registry says.
+    ClientDisabledByOperator,
 }
 
 /// The error codes that grantd answers with (RFC 6749 section 5.2, RFC 8707 section 2).
@@ -179,7 +181,7 @@ const fn unavailable(description: &'static str) -> Answer {
 
 impl Denial {
     /// Every denial, in the order of their declaration.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 40] = [
         Self::MethodNotAllowed,
         Self::ContentType,
         Self::ContentEncoding,
@@ -219,6 +221,7 @@ impl Denial {
         Self::Overloaded,
         Self::DeadlinePassed,
         Self::Stopping,
+        Self::ClientDisabledByOperator,
     ];
 
     /// The reason as events, logs and metrics spell it.
@@ -264,6 +267,7 @@ impl Denial {
             Self::Overloaded => "overloaded",
             Self::DeadlinePassed => "deadline_passed",
             Self::Stopping => "stopping",
+            Self::ClientDisabledByOperator => "client_disabled_by_operator",
         }
     }
 
@@ -312,7 +316,8 @@ impl Denial {
             | Self::CredentialNotYetValid
             | Self::Replayed
             | Self::ClientDisabled
-            | Self::ClientExpired => INVALID_CLIENT,
+            | Self::ClientExpired
+            | Self::ClientDisabledByOperator => INVALID_CLIENT,
             Self::SeveralResources => bad_request(
                 OAuthError::InvalidTarget,
                 "a token is for one resource: send the parameter resource once",

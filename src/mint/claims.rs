@@ -2,11 +2,11 @@
 
 use data_encoding::BASE64URL_NOPAD;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::TokenFacts;
 use crate::domain::Issuer;
-use crate::grant::Grant;
+use crate::grant::{self, Grant};
 
 /// RFC 9068 section 2.1: the media type of an access token without `application/`.
 const TYP: &str = "at+jwt";
@@ -50,12 +50,10 @@ pub(super) fn signing_input(facts: &TokenFacts, issuer: &Issuer, grant: &Grant) 
         exp: facts.expires.get(),
         jti: std::str::from_utf8(&jti).unwrap_or_default(),
     });
-    // A claim of the client stands before one of the same name of the resource.
-    let of_client = &grant.client().claims;
-    append(&mut claims, of_client, |_| true);
-    append(&mut claims, &grant.resource().claims, |name| {
-        !of_client.contains_key(name)
-    });
+    append(
+        &mut claims,
+        grant::static_claims(grant.client(), grant.resource()),
+    );
 
     let mut input = String::with_capacity((header.len() + claims.len()) * 4 / 3 + 100);
     BASE64URL_NOPAD.encode_append(&header, &mut input);
@@ -70,8 +68,8 @@ fn serialize(value: &impl Serialize) -> Vec<u8> {
 }
 
 /// Adds static claims before the closing brace. `check` has refused reserved names.
-fn append(claims: &mut Vec<u8>, extra: &Map<String, Value>, wanted: impl Fn(&str) -> bool) {
-    for (name, value) in extra.iter().filter(|(name, _)| wanted(name)) {
+fn append<'a>(claims: &mut Vec<u8>, extra: impl Iterator<Item = (&'a String, &'a Value)>) {
+    for (name, value) in extra {
         claims.pop();
         claims.push(b',');
         claims.extend(serialize(name));

@@ -17,7 +17,7 @@ use super::snapshot::{Client, Policy, Resource, ResourceGrant, StoredSecret};
 use crate::domain::{Digest, UnixSeconds};
 
 /// Names this form: another form of the same content has another digest.
-const LABEL: &str = "grantd registry v2";
+pub(super) const LABEL: &str = "grantd registry v2";
 
 /// Begins what the digest of one resource is made of.
 const RESOURCE_LABEL: &str = "resource";

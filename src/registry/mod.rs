@@ -12,18 +12,26 @@
 //! - [`diff`] says what a new snapshot means beside the one before, [`guard`] whether that may
 //!   happen by itself; [`policy`] has the words of the rules
 //! - [`publish`] runs these once; [`watch`] runs it again whenever the folder may have changed
+//! - [`overlay`] stands above all of it: what operators took away in an emergency
+//! - [`keep`] has the last good one on disk before it is served
 //!
 //! **Invariant:** whatever lands in the folder, the snapshot that was accepted last stands until
 //! another one is accepted whole. An empty or missing folder is an error, never a registry without
 //! clients.
 
+pub mod approval;
 pub mod check;
 pub mod deadlines;
 pub mod diagnostic;
 pub mod diff;
 pub mod file;
 pub mod guard;
+pub mod held;
+pub mod keep;
 pub mod load;
+pub mod meaning;
+pub mod object;
+pub mod overlay;
 pub mod policy;
 pub mod publish;
 pub mod snapshot;

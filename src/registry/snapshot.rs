@@ -166,8 +166,21 @@ pub struct Served {
     pub generation: u64,
     /// The git commit, when the folder is a git work tree.
     pub commit: Option<CommitId>,
+    /// Whether the folder differs from that commit, where that is known.
+    pub dirty: Option<bool>,
     /// When it was published.
     pub since: UnixSeconds,
+    /// From when on no token is issued by it any more. Set while the folder does not hold it, where
+    /// the settings refuse a last good registry that is too old.
+    pub until: Option<UnixSeconds>,
+}
+
+impl Served {
+    /// Whether tokens may be issued by it at this moment.
+    #[must_use]
+    pub fn is_usable(&self, now: UnixSeconds) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
 }
 
 impl Snapshot {

@@ -255,13 +255,25 @@ pub fn log(update: &Update) {
             tracing::info!(
                 digest = %snapshot.digest,
                 commit = commit(&applied.commit),
+                dirty = applied.dirty,
                 resources = snapshot.resources.len(),
                 clients = snapshot.clients.len(),
                 changes = applied.changes.len(),
                 "registry applied"
             );
         }
-        Update::Moved(moved) => tracing::info!(commit = commit(moved), "registry unchanged"),
+        Update::Moved(moved) => tracing::info!(
+            commit = commit(&moved.commit),
+            dirty = moved.dirty,
+            "registry unchanged"
+        ),
+        Update::Held(back) => tracing::error!(
+            change = %back.held.hash,
+            commit = commit(&back.revision.commit),
+            dirty = back.revision.dirty,
+            why = %back.held,
+            "registry change held back: the last good one stays"
+        ),
         Update::Rejected(rejected) => match &rejected.why {
             Refusal::Load(error) => {
                 tracing::error!(%error, "registry refused: the last good one stays");

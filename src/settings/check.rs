@@ -7,12 +7,12 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use tracing_subscriber::EnvFilter;
 
-use super::{LogSettings, Settings, audit, defaults, file, limits};
+use super::{LogSettings, Settings, admin, audit, defaults, file, limits};
 use crate::domain::{Algorithm, InstanceName, Issuer, Lifetime};
 use crate::keys::schedule::ScheduleSettings;
 use crate::registry::check::{POLICY_FOLDER, Rules};
 use crate::registry::load::Limits;
-use crate::registry::publish::RegistrySettings;
+use crate::registry::publish::{LAST_GOOD_MAX_AGE, LastGoodSettings, RegistrySettings};
 
 /// Longest time-out: a longer one protects nothing. The shortest is one second: less breaks good clients.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(3600);
@@ -67,6 +67,7 @@ fn convert(file: file::File, problems: &mut Problems<'_>) -> Option<Settings> {
         audit,
         limits,
         log,
+        admin,
     } = file;
     let issuer = problems.keep("issuer", &issuer, Issuer::parse(&issuer));
     let instance = instance.unwrap_or_else(|| defaults::INSTANCE.to_owned());
@@ -87,6 +88,11 @@ fn convert(file: file::File, problems: &mut Problems<'_>) -> Option<Settings> {
     let (keys_dir, sealing_key, keys) = convert_keys(keys, &state, problems);
     let (workers, drain, connections, http) = limits::convert(&limits, problems);
     let (journal, ship) = audit::convert(audit, instance.as_ref(), problems);
+    let usual = (
+        state.join(defaults::ADMIN_SOCKET),
+        state.join(defaults::STATUS_SOCKET),
+    );
+    let admin = admin::convert(admin, usual, problems);
     Some(Settings {
         certificate: problems.file("tls.certificate", &certificate),
         certificate_key: problems.file("tls.key", &key),
@@ -106,6 +112,7 @@ fn convert(file: file::File, problems: &mut Problems<'_>) -> Option<Settings> {
         http,
         workers,
         drain,
+        admin,
     })
 }
 
@@ -118,7 +125,26 @@ fn convert_registry(
         dir,
         policy_folder,
         events,
+        last_good_max_age,
+        last_good_too_old,
     } = registry;
+    let last_good = LastGoodSettings {
+        max_age: problems.span(
+            "registry.last_good_max_age",
+            &last_good_max_age,
+            LAST_GOOD_MAX_AGE,
+        ),
+        refuse: match last_good_too_old.as_deref() {
+            None | Some("alarm") => false,
+            Some("refuse") => true,
+            Some(other) => {
+                problems.add(format!(
+                    "registry.last_good_too_old = {other:?}: write \"alarm\" or \"refuse\""
+                ));
+                false
+            }
+        },
+    };
     let policy_folder = policy_folder.unwrap_or_else(|| POLICY_FOLDER.to_owned());
     if policy_folder.is_empty() || policy_folder.contains('/') || policy_folder.starts_with('.') {
         problems.add(format!(
@@ -134,6 +160,7 @@ fn convert_registry(
         limits: Limits::default(),
         events: events.unwrap_or(true),
         extra: None,
+        last_good,
     }
 }
 

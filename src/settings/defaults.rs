@@ -18,6 +18,12 @@ pub const STATE_DIR: &str = "/var/lib/grantd";
 /// Below the state directory.
 pub const KEYS_DIR: &str = "keys";
 
+/// Below the state directory, which is the daemon's alone.
+pub const ADMIN_SOCKET: &str = "admin.sock";
+
+/// Below the state directory too.
+pub const STATUS_SOCKET: &str = "status.sock";
+
 /// The instance of a daemon that stands alone.
 pub const INSTANCE: &str = "grantd-1";
 

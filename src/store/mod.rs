@@ -11,10 +11,13 @@ mod db;
 mod dir;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+mod kept;
 mod key;
+mod overlay;
 mod rings;
 mod room;
 mod witness;
 
 pub use db::{MAX_RECORD, OnCorruption, Store, StoreError};
 pub use dir::{StateDir, StateDirError};
+pub use kept::KeptMark;

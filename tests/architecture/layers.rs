@@ -38,6 +38,14 @@ pub const LAYERS: &[Layer] = &[
         modules: &["registry::diff"],
     },
     Layer {
+        name: "registry: what a difference means",
+        modules: &["registry::meaning"],
+    },
+    Layer {
+        name: "registry: who must agree to it",
+        modules: &["registry::approval"],
+    },
+    Layer {
         name: "registry: guard",
         modules: &["registry::guard"],
     },
@@ -62,6 +70,11 @@ pub const LAYERS: &[Layer] = &[
         name: "mint",
         modules: &["mint"],
     },
+    // What a request would come to: the pure stages, asked without a secret.
+    Layer {
+        name: "explain",
+        modules: &["explain"],
+    },
     Layer {
         name: "audit",
         modules: &["audit"],
@@ -76,6 +89,7 @@ pub const LAYERS: &[Layer] = &[
         name: "changes",
         modules: &[
             "registry::load",
+            "registry::keep",
             "registry::watch",
             "registry::publish",
             "keys::rotate",
@@ -216,6 +230,11 @@ pub const DESERIALIZE: &[Exception] = &[
         to: "",
         reason: "what goes over the admin socket",
     },
+    Exception {
+        from: "store::overlay",
+        to: "",
+        reason: "what operators took away, as the store keeps it",
+    },
 ];
 
 /// Modules that `design.md` calls pure, each with all below it.
@@ -224,10 +243,14 @@ pub const PURE: &[&str] = &[
     "client_auth",
     "grant",
     "mint",
+    "explain",
     "registry::file",
     "registry::check",
     "registry::snapshot",
     "registry::diff",
+    "registry::overlay",
+    "registry::meaning",
+    "registry::approval",
     "registry::policy",
     "registry::guard",
     "keys::ring",

@@ -17,7 +17,7 @@ use crate::support::{
 const SERVED: Duration = Duration::from_secs(15);
 
 /// Each subcommand.
-const COMMANDS: [&[&str]; 24] = [
+const COMMANDS: [&[&str]; 27] = [
     &[],
     &["init"],
     &["serve"],
@@ -42,6 +42,9 @@ const COMMANDS: [&[&str]; 24] = [
     &["completions"],
     &["man"],
     &["status"],
+    &["explain"],
+    &["access"],
+    &["schema"],
 ];
 
 /// A registry folder with these files.

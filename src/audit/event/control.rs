@@ -1,8 +1,10 @@
 //! The events that are not about one request: registry, keys, the daemon itself. Pure.
 
+use super::admin::AdminEvent;
 use super::certificate::{CertificateLoaded, CertificateRefused};
 use super::json::Object;
 use super::keys::{ClockChange, KeyEvent};
+use super::last_good::{RegistryAccepted, RegistryHeld, RegistryRestored};
 use super::token::{fill_registry, registry};
 use super::{Envelope, EventKind, Outside, StreamAlarm, head};
 use crate::audit::chain::{Lineage, Tip};
@@ -30,6 +32,14 @@ pub enum ControlEvent {
     CertificateLoaded(CertificateLoaded),
     /// `daemon.certificate_refused`
     CertificateRefused(CertificateRefused),
+    /// `admin.*`
+    Admin(AdminEvent),
+    /// `registry.restored`
+    RegistryRestored(RegistryRestored),
+    /// `registry.held`
+    RegistryHeld(RegistryHeld),
+    /// `admin.registry_accepted`
+    RegistryAccepted(RegistryAccepted),
 }
 
 /// A registry that is served from now on.
@@ -37,7 +47,7 @@ pub enum ControlEvent {
 pub struct RegistryApplied {
     /// The registry.
     pub registry: RegistryRef,
-    /// The digest of the one before; `None` for the first since the start.
+    /// The digest of the one before; `None` for the first of all.
     pub previous: Option<Digest>,
     /// What it holds.
     pub totals: ObjectCounts,
@@ -74,6 +84,8 @@ pub struct Counts {
 pub struct RegistryRejected {
     /// The commit of the refused folder, when it is a git work tree.
     pub commit: Option<CommitId>,
+    /// Whether the folder differs from that commit, where that is known.
+    pub dirty: Option<bool>,
     /// How many problems there are.
     pub total: u64,
     /// The first of them; those beyond [`MAX_PROBLEMS`] are left out.
@@ -166,6 +178,10 @@ impl ControlEvent {
             Self::Clock(_) => EventKind::DaemonClockChanged,
             Self::CertificateLoaded(_) => EventKind::DaemonCertificateLoaded,
             Self::CertificateRefused(_) => EventKind::DaemonCertificateRefused,
+            Self::Admin(event) => event.kind(),
+            Self::RegistryRestored(_) => EventKind::RegistryRestored,
+            Self::RegistryHeld(_) => EventKind::RegistryHeld,
+            Self::RegistryAccepted(_) => EventKind::AdminRegistryAccepted,
         }
     }
 
@@ -182,6 +198,10 @@ impl ControlEvent {
             Self::Clock(change) => head(envelope, kind, None, |data| change.fill(data)),
             Self::CertificateLoaded(event) => head(envelope, kind, None, |data| event.fill(data)),
             Self::CertificateRefused(event) => head(envelope, kind, None, |data| event.fill(data)),
+            Self::Admin(event) => event.head(envelope),
+            Self::RegistryRestored(event) => event.head(envelope),
+            Self::RegistryHeld(event) => event.head(envelope),
+            Self::RegistryAccepted(event) => event.head(envelope),
         }
     }
 }
@@ -211,6 +231,9 @@ impl Counts {
 impl RegistryRejected {
     fn fill(&self, data: &mut Object<'_>) {
         data.optional("commit", self.commit.as_ref().map(CommitId::as_str));
+        if let Some(dirty) = self.dirty {
+            data.truth("dirty", dirty);
+        }
         data.number("problems_total", self.total);
         let first = self.problems.iter().take(MAX_PROBLEMS);
         data.list("problems", first, |object, problem| {

@@ -8,7 +8,7 @@ use super::cross::Registry;
 use super::define::{ClientDef, ResourceDef};
 use super::findings::{Findings, Found};
 use crate::domain::{Digest, Lifetime, MAX_SCOPES, ScopeName};
-use crate::registry::diagnostic::Problem;
+use crate::registry::diagnostic::{Problem, Rule};
 use crate::registry::file::Given;
 use crate::registry::suggest;
 
@@ -46,6 +46,7 @@ pub(super) fn examine_client(
                         "client `{id}` is granted scopes on an undefined resource `{name}`"
                     );
                     Problem::error(at.place(grant.resource.span()), &message)
+                        .rule(Rule::UndefinedReference)
                         .advise(&suggest::advice(name, "resources", names))
                 });
             }
@@ -62,11 +63,9 @@ pub(super) fn examine_client(
             found.error(|| {
                 let message =
                     format!("the default resource `{name}` is not among the grants of `{id}`");
-                Problem::error(at.place(default.span()), &message).advise(&suggest::advice(
-                    name,
-                    "grants",
-                    granted(),
-                ))
+                Problem::error(at.place(default.span()), &message)
+                    .rule(Rule::UndefinedReference)
+                    .advise(&suggest::advice(name, "grants", granted()))
             });
         }
     }
@@ -74,6 +73,7 @@ pub(super) fn examine_client(
         found.warning(|| {
             let message = format!("client `{id}` has no credential: it can't ask for a token");
             Problem::warning(at.place(def.id.span()), &message)
+                .rule(Rule::NoCredential)
                 .advise(&format!("make one: `grantd secret new --client {id}`"))
         });
     }
@@ -102,6 +102,7 @@ fn examine_scopes(
             found.error(|| {
                 let message = format!("resource `{name}` has no scope `{scope_name}`");
                 Problem::error(at.place(scope.span()), &message)
+                    .rule(Rule::UndefinedReference)
                     .advise(&suggest::advice(scope_name, "scopes", defined()))
                     .also(
                         resource.place(resource.def.name.span()),
@@ -157,6 +158,7 @@ fn shared_claims(at: Found<'_, ClientDef>, resource: Found<'_, ResourceDef>, fou
                     resource.def.name.get_ref()
                 );
                 Problem::error(at.place(claim.span()), &message)
+                    .rule(Rule::Duplicate)
                     .advise("set it at one of the two")
                     .also(resource.place(other.span()), "set for all clients here")
             });
@@ -200,6 +202,7 @@ pub(super) fn examine_secret(
     };
     found.error(|| {
         let problem = Problem::error(at.place(span), &message)
+            .rule(Rule::Policy)
             .advise("make a new secret in time: a client may have several");
         registry.with_rule(problem, |policy| {
             policy.max_secret_lifetime.good().map(toml::Spanned::span)
@@ -225,6 +228,7 @@ pub(super) fn unique_hash<'a>(
                 at.place(secret.verifier.span()),
                 "two clients have the same hash",
             )
+            .rule(Rule::Duplicate)
             .advise("a hash holds for one client's id: make a secret for each client")
             .also(first.place(span.clone()), "first written here")
         }),

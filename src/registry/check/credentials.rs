@@ -7,7 +7,7 @@ use toml::Spanned;
 use super::define::{MAX_TITLE, fitting};
 use super::values::{self, Moment};
 use crate::domain::SecretVerifier;
-use crate::registry::diagnostic::Collector;
+use crate::registry::diagnostic::{Collector, Rule};
 use crate::registry::file::{Given, SecretTable};
 use crate::registry::policy::{FieldSet, SecretField};
 
@@ -47,7 +47,7 @@ pub(super) fn define_secrets(
         if let Some(twin) = twin {
             let also = Some((twin.verifier.span(), "first written here"));
             let message = "the same hash stands twice in one client";
-            problems.error_also(
+            problems.duplicate(
                 secret.verifier.span(),
                 message,
                 "remove one of the two",
@@ -71,7 +71,12 @@ fn define_secret(table: Spanned<SecretTable>, problems: &mut Collector<'_>) -> O
     } = table.into_inner();
     if matches!(hash, Given::Missing) {
         let advice = "make one with `grantd secret new`, which writes this table";
-        problems.error(at.clone(), "a secret without its hash", advice);
+        problems.error_of(
+            Rule::MissingKey,
+            at.clone(),
+            "a secret without its hash",
+            advice,
+        );
     }
     let absent = FieldSet::of([
         (SecretField::Label, label.is_missing()),

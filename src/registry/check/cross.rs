@@ -12,7 +12,7 @@ use super::findings::{Findings, Found};
 use super::policy::{PolicyDef, examine_policy, is_policy_file, resolve_policy, the_policy};
 use super::rules::Rulebook;
 use crate::domain::{Algorithm, Lifetime, Owner};
-use crate::registry::diagnostic::Problem;
+use crate::registry::diagnostic::{Problem, Rule};
 use crate::registry::file::Given;
 use crate::registry::snapshot::Policy;
 use crate::registry::source::Source;
@@ -147,6 +147,7 @@ fn by_name<'a, T: Defined>(
             found.error(|| {
                 let message = format!("{what} `{name}` is defined twice");
                 Problem::error(here.place(span), &message)
+                    .rule(Rule::Duplicate)
                     .advise("a name is defined once, in whatever file: rename or remove one")
                     .also(first.place(first.def.name().1), "first defined here")
             });
@@ -202,6 +203,7 @@ impl Registry<'_> {
                     lifetime.get_ref()
                 );
                 let problem = Problem::error(at.place(lifetime.span()), &message)
+                    .rule(Rule::Policy)
                     .advise(&format!("write at most \"{most}\""));
                 self.with_rule(problem, |policy| {
                     policy.max_token_lifetime.good().map(toml::Spanned::span)
@@ -223,6 +225,7 @@ impl Registry<'_> {
             found.error(|| {
                 let problem =
                     Problem::error(at.place(span), &format!("{what} `{name}` has no owner"))
+                        .rule(Rule::Policy)
                         .advise("say which team answers for it: `owner = \"team-…\"`");
                 self.with_rule(problem, |policy| {
                     policy.require_owner.good().map(toml::Spanned::span)
@@ -277,6 +280,7 @@ fn unique_identifier<'a>(
                 identifier.get_ref()
             );
             Problem::error(at.place(identifier.span()), &message)
+                .rule(Rule::Duplicate)
                 .advise("a token for one would be good at the other: give each its own")
                 .also(
                     first.place(first_span.unwrap_or_default()),

@@ -16,7 +16,7 @@ use super::values;
 use crate::domain::{
     Algorithm, ClientId, Lifetime, Owner, ResourceIdentifier, ResourceName, ScopeName,
 };
-use crate::registry::diagnostic::{Collector, Problem};
+use crate::registry::diagnostic::{Collector, Problem, Rule};
 use crate::registry::file::{self, Claim, ClientTable, FileTables, Given, Named, ResourceTable};
 use crate::registry::policy::{ClientField, FieldSet, ResourceField};
 use crate::registry::source::Source;
@@ -168,7 +168,7 @@ fn define_resource(
     if matches!(identifier, Given::Missing) {
         let message = format!("resource `{}` has no identifier", key.get_ref());
         let advice = "write the audience of its tokens: `identifier = \"https://…\"`";
-        problems.error(key.span(), &message, advice);
+        problems.error_of(Rule::MissingKey, key.span(), &message, advice);
     }
     let absent = FieldSet::of([
         (ResourceField::Name, says_no_more(&name, key)),
@@ -259,7 +259,7 @@ fn define_client(
         let message = format!("client `{}` has no grants", key.get_ref());
         let advice =
             "say what it may ask for: `[client.NAME.grants]` with `RESOURCE = [\"SCOPE\"]`";
-        problems.error(key.span(), &message, advice);
+        problems.error_of(Rule::MissingKey, key.span(), &message, advice);
     }
     let def = ClientDef {
         absent,
@@ -330,7 +330,7 @@ fn grant_scopes(
                 Some(first) => {
                     let message = format!("scope `{name}` is granted twice");
                     let also = Some((first.clone(), "first granted here"));
-                    problems.error_also(scope.span(), &message, "remove one of the two", also);
+                    problems.duplicate(scope.span(), &message, "remove one of the two", also);
                 }
                 None => {
                     seen.insert(name.clone(), scope.span());

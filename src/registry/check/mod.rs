@@ -14,6 +14,7 @@ mod cross;
 mod define;
 mod expiry;
 mod findings;
+mod places;
 mod policy;
 mod rules;
 mod values;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 pub use checker::{Checker, Judged};
 pub use define::Definitions;
 pub use expiry::{Expiring, Expiry, expiries};
+pub use places::Places;
 
 use super::diagnostic::{self, Problem};
 use super::digest::Digests;

@@ -12,7 +12,7 @@ use super::define::{ClientDef, GrantDef, ResourceDef};
 use super::findings::{Findings, Found};
 use super::policy::{NeverTogetherDef, PolicyDef};
 use crate::domain::{CredentialId, Owner};
-use crate::registry::diagnostic::Problem;
+use crate::registry::diagnostic::{Problem, Rule};
 use crate::registry::file::Given;
 use crate::registry::policy::{
     Broken, ClientField, Field, FieldSet, GrantName, NamePattern, Object, ResourceField,
@@ -120,7 +120,9 @@ impl Rules<'_> {
         found.error(|| {
             let advice = advice(&object, &broken);
             let violation = Violation { object, broken };
-            let problem = Problem::error(at.place(here), &violation.to_string()).advise(&advice);
+            let problem = Problem::error(at.place(here), &violation.to_string())
+                .rule(Rule::Policy)
+                .advise(&advice);
             match rule {
                 Some(rule) => problem.also(self.at.place(rule), "the policy says so"),
                 None => problem,

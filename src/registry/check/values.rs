@@ -11,7 +11,7 @@ use toml::value::{Datetime, Offset as TomlOffset};
 
 use super::define::claim_value;
 use crate::domain::{InvalidVerifier, Lifetime, Owner, SecretVerifier, UnixSeconds};
-use crate::registry::diagnostic::Collector;
+use crate::registry::diagnostic::{Collector, Rule};
 use crate::registry::file::{Claim, Given, Named};
 
 /// Most bytes of the JSON of one table's claims. With a resource's and a client's, 50 scopes and
@@ -212,7 +212,7 @@ pub(super) fn verifier(
             let message = format!("this is no hash, and may be a secret in clear: {error}");
             let advice = "make a secret with `grantd secret new`; if this is one that is in use, \
                           it is known from now on: withdraw it";
-            problems.error(span, &message, advice);
+            problems.error_of(Rule::SecretInClear, span, &message, advice);
         }
         InvalidVerifier::Encoding => {
             let advice = "copy it whole, as `grantd secret new` printed it";

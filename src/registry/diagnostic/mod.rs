@@ -4,12 +4,14 @@
 //! masked by [`Source::place`](super::source::Source::place).
 
 mod render;
+mod rule;
 
 use std::ops::Range;
 
 use serde::Serialize;
 
 pub use render::{Renderer, to_json};
+pub use rule::Rule;
 
 use super::mask;
 use super::source::{Place, Source};
@@ -33,6 +35,8 @@ pub enum Severity {
 pub struct Problem {
     /// Whether it refuses the registry.
     pub severity: Severity,
+    /// What kind of problem it is.
+    pub rule: Rule,
     /// Where.
     #[serde(flatten)]
     pub place: Place,
@@ -62,6 +66,7 @@ impl Problem {
     pub fn error(place: Place, message: &str) -> Self {
         Self {
             severity: Severity::Error,
+            rule: Rule::InvalidValue,
             place,
             message: mask::scrub(message),
             advice: None,
@@ -76,6 +81,12 @@ impl Problem {
             severity: Severity::Warning,
             ..Self::error(place, message)
         }
+    }
+
+    /// The same of another rule; a value that may not be what it is where none is named.
+    #[must_use]
+    pub fn rule(self, rule: Rule) -> Self {
+        Self { rule, ..self }
     }
 
     /// The same with advice.
@@ -144,9 +155,14 @@ impl<'s> Collector<'s> {
         self.problems.len() >= MAX_PER_FILE
     }
 
-    /// Notes an error at these bytes; without advice where `advice` is empty.
+    /// Notes a value that may not be what it is; without advice where `advice` is empty.
     pub(super) fn error(&mut self, span: Range<usize>, message: &str, advice: &str) {
-        self.error_also(span, message, advice, None);
+        self.error_of(Rule::InvalidValue, span, message, advice);
+    }
+
+    /// Notes an error by another rule.
+    pub(super) fn error_of(&mut self, rule: Rule, span: Range<usize>, message: &str, advice: &str) {
+        self.note(|source| with_advice(source.place(span), message, advice).rule(rule));
     }
 
     /// Notes an error with a second place in the same file.
@@ -157,18 +173,36 @@ impl<'s> Collector<'s> {
         advice: &str,
         also: Option<(Range<usize>, &str)>,
     ) {
-        if self.problems.len() >= MAX_PER_FILE {
+        self.note(|source| {
+            let problem = with_advice(source.place(span), message, advice);
+            match also {
+                Some((span, label)) => problem.also(source.place(span), label),
+                None => problem,
+            }
+        });
+    }
+
+    /// Notes what is there twice, with the first of the two.
+    pub(super) fn duplicate(
+        &mut self,
+        span: Range<usize>,
+        message: &str,
+        advice: &str,
+        first: Option<(Range<usize>, &str)>,
+    ) {
+        let before = self.problems.len();
+        self.error_also(span, message, advice, first);
+        if let Some(problem) = self.problems.get_mut(before) {
+            problem.rule = Rule::Duplicate;
+        }
+    }
+
+    fn note(&mut self, problem: impl FnOnce(&Source) -> Problem) {
+        if self.is_full() {
             self.more += 1;
-            return;
+        } else {
+            self.problems.push(problem(self.source));
         }
-        let mut problem = Problem::error(self.source.place(span), message);
-        if !advice.is_empty() {
-            problem = problem.advise(advice);
-        }
-        if let Some((span, label)) = also {
-            problem = problem.also(self.source.place(span), label);
-        }
-        self.problems.push(problem);
     }
 
     /// Everything that was noted.
@@ -179,5 +213,15 @@ impl<'s> Collector<'s> {
                 .push(Problem::error(Place::file(self.source.path()), &message));
         }
         self.problems
+    }
+}
+
+/// An error; without advice where `advice` is empty.
+fn with_advice(place: Place, message: &str, advice: &str) -> Problem {
+    let problem = Problem::error(place, message);
+    if advice.is_empty() {
+        problem
+    } else {
+        problem.advise(advice)
     }
 }

@@ -8,10 +8,12 @@
 //! The TOML is walked by hand and not by serde, which stops at the first error.
 
 mod read;
+mod schema;
 mod secrets;
 mod syntax;
 mod tables;
 
+use serde_json::Value;
 use toml::de::DeTable;
 
 pub use read::{Amount, Claim, Given, Named};
@@ -20,15 +22,16 @@ pub use tables::{
     ResourceTable, SecretTable, TwoOwnersTable,
 };
 
-use super::diagnostic::Collector;
-use read::Table as _;
+use super::diagnostic::{Collector, Rule};
+use read::{Read as _, Table as _};
 
 /// Reads one file. What is wrong goes to `problems`; what is right is in the tables all the same,
 /// so that one mistake does not look like ten.
 pub(super) fn parse(problems: &mut Collector<'_>) -> FileTables {
     let source = problems.source();
     if let Some(at) = source.not_utf8_at() {
-        problems.error(
+        problems.error_of(
+            Rule::Encoding,
             at..at + 1,
             &format!("this is not UTF-8, from byte {at} of the file on"),
             "save the file as UTF-8: TOML knows no other encoding",
@@ -48,6 +51,12 @@ pub(super) fn parse(problems: &mut Collector<'_>) -> FileTables {
         partial: true,
         ..FileTables::read_table(table.get_ref(), &mut untold)
     }
+}
+
+/// The JSON Schema of a file, for editors.
+#[must_use]
+pub fn schema() -> Value {
+    schema::file(FileTables::schema())
 }
 
 /// Every table with its keys, for the test that the reference names them all.

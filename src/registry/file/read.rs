@@ -2,12 +2,13 @@
 
 use std::ops::Range;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
 use toml::value::Datetime;
 
-use crate::registry::diagnostic::Collector;
+use super::schema;
+use crate::registry::diagnostic::{Collector, Rule};
 use crate::registry::mask;
 use crate::registry::suggest;
 
@@ -107,6 +108,9 @@ pub(super) trait Read: Sized {
 
     /// The value, or `None` with a problem noted.
     fn read(value: &DeValue<'_>, span: Range<usize>, problems: &mut Collector<'_>) -> Option<Self>;
+
+    /// The JSON Schema of what `read` takes: a new kind does not compile without it.
+    fn schema() -> Value;
 }
 
 /// A table with fixed keys.
@@ -130,7 +134,8 @@ pub(super) fn unknown_keys<T: Table>(table: &DeTable<'_>, problems: &mut Collect
             continue;
         }
         if T::LATER.contains(&name) {
-            problems.error(
+            problems.error_of(
+                Rule::UnknownKey,
                 key.span(),
                 &format!(
                     "this version of grantd does not know `{name}` in {} yet",
@@ -141,7 +146,8 @@ pub(super) fn unknown_keys<T: Table>(table: &DeTable<'_>, problems: &mut Collect
         } else if mask::is_secret_key(name) && value.get_ref().is_str() {
             // Noted by `secrets`, with the reason.
         } else {
-            problems.error(
+            problems.error_of(
+                Rule::UnknownKey,
                 key.span(),
                 &format!("unknown key `{name}` in {}", T::WHAT),
                 &suggest::advice(name, "keys", T::KEYS.iter().copied()),
@@ -177,7 +183,7 @@ fn mismatch<T: Read>(
     problems: &mut Collector<'_>,
 ) {
     let message = format!("{} is needed here, not {}", T::KIND, kind(found));
-    problems.error(span, &message, advice);
+    problems.error_of(Rule::WrongType, span, &message, advice);
 }
 
 /// What a value is, with its article.
@@ -205,6 +211,10 @@ impl Read for String {
             }
         }
     }
+
+    fn schema() -> Value {
+        json!({ "type": "string" })
+    }
 }
 
 impl Read for bool {
@@ -223,6 +233,10 @@ impl Read for bool {
                 None
             }
         }
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "boolean" })
     }
 }
 
@@ -246,6 +260,10 @@ impl Read for Amount {
             }
         }
     }
+
+    fn schema() -> Value {
+        json!({ "anyOf": [{ "type": "integer" }, { "type": "string", "pattern": "^[0-9]+%$" }] })
+    }
 }
 
 impl Read for Datetime {
@@ -260,6 +278,10 @@ impl Read for Datetime {
                 None
             }
         }
+    }
+
+    fn schema() -> Value {
+        schema::date()
     }
 }
 
@@ -279,9 +301,13 @@ impl Read for Vec<Spanned<String>> {
         let texts: Vec<Option<Spanned<String>>> = texts.collect();
         texts.into_iter().collect()
     }
+
+    fn schema() -> Value {
+        json!({ "type": "array", "items": String::schema() })
+    }
 }
 
-impl<T: Table> Read for Vec<Spanned<T>> {
+impl<T: Table + Read> Read for Vec<Spanned<T>> {
     const KIND: &'static str = "an array of tables";
 
     fn read(value: &DeValue<'_>, span: Range<usize>, problems: &mut Collector<'_>) -> Option<Self> {
@@ -306,6 +332,10 @@ impl<T: Table> Read for Vec<Spanned<T>> {
         }
         Some(tables)
     }
+
+    fn schema() -> Value {
+        json!({ "type": "array", "items": T::schema() })
+    }
 }
 
 impl<T: Read> Read for Named<T> {
@@ -325,6 +355,10 @@ impl<T: Read> Read for Named<T> {
         }
         Some(Self(named))
     }
+
+    fn schema() -> Value {
+        json!({ "type": "object", "additionalProperties": T::schema() })
+    }
 }
 
 impl<T: Read> Read for Given<T> {
@@ -336,13 +370,17 @@ impl<T: Read> Read for Given<T> {
             None => Self::Broken,
         })
     }
+
+    fn schema() -> Value {
+        T::schema()
+    }
 }
 
 impl Read for Claim {
     const KIND: &'static str = "a value that JSON knows";
 
     fn read(value: &DeValue<'_>, span: Range<usize>, problems: &mut Collector<'_>) -> Option<Self> {
-        match json(value, 0) {
+        match claim(value, 0) {
             Ok(value) => Some(Self(value)),
             Err(reason) => {
                 problems.error(
@@ -354,6 +392,10 @@ impl Read for Claim {
             }
         }
     }
+
+    fn schema() -> Value {
+        json!({ "type": ["string", "integer", "number", "boolean", "array", "object"] })
+    }
 }
 
 /// An integer, unless it has more than 64 bits.
@@ -361,7 +403,7 @@ fn integer(number: &DeInteger<'_>) -> Option<i64> {
     i64::from_str_radix(number.as_str(), number.radix()).ok()
 }
 
-fn json(value: &DeValue<'_>, depth: usize) -> Result<Value, &'static str> {
+fn claim(value: &DeValue<'_>, depth: usize) -> Result<Value, &'static str> {
     if depth > MAX_CLAIM_DEPTH {
         return Err("a claim is nested more than 8 deep");
     }
@@ -383,13 +425,13 @@ fn json(value: &DeValue<'_>, depth: usize) -> Result<Value, &'static str> {
         }
         DeValue::Array(items) => items
             .iter()
-            .map(|item| json(item.get_ref(), depth + 1))
+            .map(|item| claim(item.get_ref(), depth + 1))
             .collect::<Result<Vec<_>, _>>()
             .map(Value::Array)?,
         DeValue::Table(table) => table
             .iter()
             .map(|(key, value)| {
-                json(value.get_ref(), depth + 1).map(|value| (key.get_ref().to_string(), value))
+                claim(value.get_ref(), depth + 1).map(|value| (key.get_ref().to_string(), value))
             })
             .collect::<Result<serde_json::Map<_, _>, _>>()
             .map(Value::Object)?,

@@ -5,7 +5,7 @@
 
 use toml::de::{DeArray, DeTable, DeValue};
 
-use crate::registry::diagnostic::Collector;
+use crate::registry::diagnostic::{Collector, Rule};
 use crate::registry::mask;
 
 /// How deep tables are searched: twice as deep as anything that a registry may hold, which is a
@@ -20,10 +20,15 @@ const ADVICE: &str = "a repository forgets nothing, so this secret is known: mak
 pub(super) fn find(problems: &mut Collector<'_>) {
     let text = problems.source().text();
     for span in mask::generated_secrets(text) {
-        problems.error(span, "a client secret in clear", ADVICE);
+        problems.error_of(
+            Rule::SecretInClear,
+            span,
+            "a client secret in clear",
+            ADVICE,
+        );
     }
     for span in mask::private_keys(text) {
-        problems.error(span, "a private key in clear", ADVICE);
+        problems.error_of(Rule::SecretInClear, span, "a private key in clear", ADVICE);
     }
 }
 
@@ -43,7 +48,7 @@ pub(super) fn find_named(table: &DeTable<'_>, depth: usize, problems: &mut Colle
                 && mask::generated_secrets(text).is_empty() && mask::private_keys(text).is_empty() =>
             {
                 let message = format!("`{name}` holds a secret in clear");
-                problems.error(value.span(), &message, ADVICE);
+                problems.error_of(Rule::SecretInClear, value.span(), &message, ADVICE);
             }
             DeValue::Table(inner) if !matches!(name, "scopes" | "required_fields") => {
                 find_named(inner, depth + 1, problems);

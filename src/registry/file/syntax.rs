@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::registry::diagnostic::Collector;
+use crate::registry::diagnostic::{Collector, Rule};
 
 /// Notes each error that the parser found, in the order of the text.
 pub(super) fn report(errors: &[toml::de::Error], problems: &mut Collector<'_>) {
@@ -24,7 +24,8 @@ pub(super) fn report(errors: &[toml::de::Error], problems: &mut Collector<'_>) {
             } else {
                 message
             };
-            problems.error(span, &format!("this is not TOML: {message}"), "");
+            let message = format!("this is not TOML: {message}");
+            problems.error_of(Rule::Syntax, span, &message, "");
         }
     }
 }
@@ -41,7 +42,7 @@ fn duplicate(text: &str, span: Range<usize>, problems: &mut Collector<'_>) {
     };
     let first = first_place(text, &line);
     let also = first.map(|first| (first, "first defined here"));
-    problems.error_also(span, &message, "keep one of the two", also);
+    problems.duplicate(span, &message, "keep one of the two", also);
 }
 
 /// The earlier line with the same header or, for a key, with the same key in the same table.

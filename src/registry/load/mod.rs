@@ -7,9 +7,12 @@
 //! empty or unreadable is a [`LoadError`], never an empty registry. Nothing but regular files is
 //! opened, and nothing outside of the root.
 
+mod committed;
 mod entry;
 mod head;
+pub mod revision;
 mod scan;
+mod tree;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,12 +22,13 @@ use std::time::Duration;
 pub use entry::Identity;
 pub use scan::Folder;
 
-use super::diagnostic::Problem;
+use super::diagnostic::{Problem, Rule};
 use super::source::{Place, Source};
 use crate::clock::Clock;
 use crate::domain::{CommitId, UnixMillis};
 use crate::tasks;
 use entry::Stamp;
+use gix::ObjectId;
 use head::Head;
 use scan::{Entry, Scan};
 
@@ -43,7 +47,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub struct Limits {
     /// Bytes of one file. 1 MiB: a thousand clients in one file take a third of it.
     pub file_bytes: u64,
-    /// Files. 200,000: twice the largest registry that grantd is measured with.
+    /// Files, and folders. 200,000: twice the largest registry that grantd is measured with.
     pub files: usize,
     /// Bytes of all files together. 256 MiB: four times that registry's 62 MB.
     pub total_bytes: u64,
@@ -85,8 +89,8 @@ pub enum LoadError {
         "the registry folder {0} holds no *.toml file: an empty folder is taken for a mistake, never for a registry without clients"
     )]
     Empty(String),
-    /// More files than [`Limits::files`].
-    #[error("the registry folder {path} holds more than {most} files")]
+    /// More files, or folders, than [`Limits::files`].
+    #[error("the registry folder {path} holds more than {most} files or folders")]
     TooManyFiles {
         /// The folder.
         path: String,
@@ -128,6 +132,9 @@ pub struct Loaded {
     pub warnings: Vec<Problem>,
     /// The git commit of the work tree, where the folder is in one.
     pub commit: Option<CommitId>,
+    /// Whether the files are others than that commit's. `None` where there is no commit, where an entry
+    /// could not be read, or where git can't be.
+    pub dirty: Option<bool>,
 }
 
 /// What one look at the folder found.
@@ -160,6 +167,8 @@ struct Remembered {
     /// Whether it had rested when it was read, so that its stamp stands for its content.
     rested: bool,
     source: Arc<Source>,
+    /// What git calls its content; only found out in a work tree.
+    blob: Option<ObjectId>,
 }
 
 /// What a scan saw otherwise than is remembered.
@@ -190,6 +199,22 @@ impl Loader {
             pending: None,
             folders: Vec::new(),
         }
+    }
+
+    /// Takes these for the files that are there already: a file that is read and says the same is the
+    /// same `Arc`.
+    pub fn resume(&mut self, files: &[Arc<Source>]) {
+        let remembered = |source: &Arc<Source>| Remembered {
+            stamp: Stamp::default(),
+            rested: false,
+            // It is read anew, for its stamp is not known.
+            blob: None,
+            source: Arc::clone(source),
+        };
+        let files = files.iter();
+        self.files = files
+            .map(|source| (Arc::clone(source.path()), remembered(source)))
+            .collect();
     }
 
     /// The folders that the last scan went through, to be watched.
@@ -232,7 +257,7 @@ impl Loader {
             return Look::Unsettled;
         }
         let result = match &seen.scan {
-            Ok(scan) => match self.read(scan, now) {
+            Ok(scan) => match self.read(scan, now, seen.commit.is_some()) {
                 Some((sources, problems)) => Ok((sources, problems, scan.warnings.clone())),
                 None => return self.unsettled(seen),
             },
@@ -246,6 +271,7 @@ impl Loader {
         self.pending = None;
         self.told = Some(seen);
         Look::Changed(result.map(|(sources, problems, warnings)| Loaded {
+            dirty: self.is_dirty(commit.as_ref(), &problems),
             sources,
             problems,
             warnings,
@@ -293,11 +319,29 @@ impl Loader {
         differs
     }
 
+    /// Whether the files that were read last are others than this commit's.
+    fn is_dirty(&self, commit: Option<&CommitId>, problems: &[Problem]) -> Option<bool> {
+        // What could not be read may be as it was committed, or not.
+        if !problems.is_empty() {
+            return None;
+        }
+        let files = committed::Files {
+            count: self.files.len(),
+            blob: &|path| self.files.get(path)?.blob,
+        };
+        committed::differs(&self.root, commit?, &files)
+    }
+
     /// Reads what is not remembered. `None` when a file changed under the reading.
-    fn read(&mut self, scan: &Scan, now: UnixMillis) -> Option<(Vec<Arc<Source>>, Vec<Problem>)> {
+    fn read(
+        &mut self,
+        scan: &Scan,
+        now: UnixMillis,
+        in_git: bool,
+    ) -> Option<(Vec<Arc<Source>>, Vec<Problem>)> {
         let _span = tracing::debug_span!("read").entered();
         let mut problems = scan.problems.clone();
-        let Differences { changed, gone } = self.differences(scan);
+        let Differences { changed, gone } = self.differences(scan, in_git);
         for path in &gone {
             self.files.remove(path);
         }
@@ -307,18 +351,19 @@ impl Loader {
             run.iter()
                 .map(|(path, entry)| {
                     let bytes = reader.read(path, entry)?;
-                    Ok(Source::at(Arc::clone(path), bytes))
+                    let blob = in_git.then(|| committed::blob_id(&bytes)).flatten();
+                    Ok((Source::at(Arc::clone(path), bytes), blob))
                 })
-                .collect::<Vec<std::io::Result<Source>>>()
+                .collect::<Vec<std::io::Result<(Source, Option<ObjectId>)>>>()
         });
         for ((path, entry), read) in changed.into_iter().zip(read) {
             let known = self.files.remove(path);
-            let read = match read {
+            let (read, blob) = match read {
                 Ok(read) => read,
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
                 Err(error) => {
                     let message = format!("this file can't be read: {error}");
-                    problems.push(Problem::error(Place::file(path), &message));
+                    problems.push(Problem::error(Place::file(path), &message).rule(Rule::File));
                     continue;
                 }
             };
@@ -327,6 +372,7 @@ impl Loader {
                 stamp: entry.stamp,
                 rested: has_rested(&entry.stamp, now),
                 source: same.map_or_else(|| Arc::new(read), |known| known.source),
+                blob,
             };
             self.files.insert(Arc::clone(path), remembered);
         }
@@ -335,7 +381,7 @@ impl Loader {
     }
 
     /// The files of a scan that must be read, and those remembered that are no more.
-    fn differences<'a>(&self, scan: &'a Scan) -> Differences<'a> {
+    fn differences<'a>(&self, scan: &'a Scan, in_git: bool) -> Differences<'a> {
         let (mut changed, mut gone) = (Vec::new(), Vec::new());
         let mut known = self.files.iter().peekable();
         for (path, entry) in &scan.entries {
@@ -343,7 +389,10 @@ impl Loader {
                 gone.push(Arc::clone(old));
             }
             match known.next_if(|(old, _)| *old == path) {
-                Some((_, file)) if file.rested && file.stamp == entry.stamp => {}
+                Some((_, file))
+                    if file.rested
+                        && file.stamp == entry.stamp
+                        && (!in_git || file.blob.is_some()) => {}
                 _ => changed.push((path, entry)),
             }
         }

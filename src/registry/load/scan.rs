@@ -20,7 +20,7 @@ use super::entry::{
     FILE, FOLDER, Identity, Stamp, identity, kind, kind_name, list, open_below, said, stamp,
 };
 use super::{Limits, LoadError};
-use crate::registry::diagnostic::Problem;
+use crate::registry::diagnostic::{Problem, Rule};
 use crate::registry::source::Place;
 
 /// Most problems of entries that are told: the rest is more of the same.
@@ -88,6 +88,7 @@ pub(super) fn scan(root: &Path, limits: &Limits) -> Result<Scan, LoadError> {
     if stat.st_mode & Mode::WOTH.as_raw_mode() != 0 {
         let message = "everybody on this machine may write to the registry folder";
         let problem = Problem::warning(Place::file("."), message)
+            .rule(Rule::File)
             .advise("whoever can write here decides who gets tokens: `chmod o-w` it");
         walk.scan.warnings.push(problem);
     }
@@ -194,6 +195,10 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// Walks a folder: `shown` is its path as people see it, `at` the one without links.
     fn folder(&mut self, folder: &OwnedFd, shown: &Path, at: &Path) -> Result<(), Stop> {
+        // Links within folders of links multiply them, without a single file.
+        if self.scan.folders.len() >= self.limits.files {
+            return Err(Stop::Files);
+        }
         if let Some(identity) = self.above.last() {
             self.scan.folders.push(Folder {
                 path: self.scan.root.join(at),
@@ -384,7 +389,7 @@ impl Walk<'_> {
             return;
         }
         let place = Place::file(&shown.to_string_lossy());
-        let mut problem = Problem::error(place, message);
+        let mut problem = Problem::error(place, message).rule(Rule::File);
         if !advice.is_empty() {
             problem = problem.advise(advice);
         }

@@ -7,10 +7,13 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 
 use crate::domain::{Lifetime, UnixSeconds};
+use crate::registry::approval::approvals;
 use crate::registry::check::{Definitions, Rules, check, expiries};
 use crate::registry::diagnostic::{Renderer, to_json};
 use crate::registry::diff::{Change, Counts, apply, diff};
 use crate::registry::guard::{Reason, hold, violations};
+use crate::registry::meaning::{Class, Facts, Statement, explain};
+use crate::registry::object::Object;
 use crate::registry::snapshot::Snapshot;
 use crate::registry::source::Source;
 
@@ -194,6 +197,15 @@ fn files(model: &Model, spread: &[u8], reversed: bool) -> Vec<Arc<Definitions>> 
         .collect()
 }
 
+fn facts() -> Facts<'static> {
+    Facts {
+        // Amid the years in which clients of the models end.
+        now: UnixSeconds::new(2_000_000_000),
+        last_use: std::collections::HashMap::new(),
+        places: None,
+    }
+}
+
 fn snapshot(model: &Model) -> Snapshot {
     check(&files(model, &[], false), &Rules::default())
         .unwrap()
@@ -232,6 +244,68 @@ proptest! {
             old.clients.len() + counts.clients_added,
             new.clients.len() + counts.clients_removed
         );
+    }
+
+    /// Nothing changes in silence, and nothing is told of nothing.
+    #[test]
+    fn every_change_is_told_and_needs_somebody(one in models(), other in models()) {
+        let (old, new) = (snapshot(&one), snapshot(&other));
+        let changes = diff(&old, &new);
+        let said = explain(&old, &new, &changes, &facts());
+        prop_assert_eq!(said.is_empty(), changes.is_empty());
+        prop_assert_eq!(approvals(&old, &changes).is_empty(), changes.is_empty());
+        let objects: Vec<String> = said.iter().map(|it| it.object.to_string()).collect();
+        for change in &changes {
+            // What a client loses by its resource is told of the resource.
+            let told = objects.contains(&change.object());
+            prop_assert!(told || change.object().starts_with("client."), "{}", change.object());
+        }
+        prop_assert!(said.is_sorted_by_key(|it| it.class));
+    }
+
+    /// Whoever may do more, or for longer, is among what is told first.
+    #[test]
+    fn what_widens_access_is_told_as_that(one in models(), other in models()) {
+        let (old, new) = (snapshot(&one), snapshot(&other));
+        let said = explain(&old, &new, &diff(&old, &new), &facts());
+        let widens = |object: Object| {
+            said.iter().any(|it: &Statement| it.class == Class::Widens && it.object == object)
+        };
+        for client in new.clients.values() {
+            let of = || Object::Client(client.id.clone());
+            let Some(before) = old.clients.get(&client.id) else {
+                prop_assert!(widens(of()));
+                continue;
+            };
+            for grant in &client.grants {
+                let had = before.grant_on(&grant.resource.name);
+                let more = |scope| !had.is_some_and(|had| had.scopes.contains(scope));
+                if had.is_none() || grant.scopes.iter().any(more) {
+                    prop_assert!(widens(of()));
+                }
+                let Some(had) = had else { continue };
+                let resource = || Object::Resource(grant.resource.name.clone());
+                let (was, is) = (&had.resource, &grant.resource);
+                if is.token_lifetime > was.token_lifetime || is.identifier != was.identifier {
+                    prop_assert!(widens(resource()));
+                }
+                if is.claims.iter().any(|(name, value)| was.claims.get(name) != Some(value)) {
+                    prop_assert!(widens(resource()));
+                }
+            }
+            let later = match (before.expires, client.expires) {
+                (Some(_), None) => true,
+                (Some(was), Some(is)) => is > was,
+                (None, _) => false,
+            };
+            let secret = |it: &_| !before.secrets.contains(it);
+            if later || (before.disabled && !client.disabled) || client.secrets.iter().any(secret) {
+                prop_assert!(widens(of()));
+            }
+        }
+        if new.policy.max_token_lifetime > old.policy.max_token_lifetime {
+            prop_assert!(widens(Object::Policy));
+        }
     }
 
     /// What is accepted keeps its rules, and is held back only for what went away.

@@ -9,7 +9,7 @@ use crate::domain::{AuthMethod, ResourceName, ScopeName};
 use crate::registry::check::define::Definitions;
 use crate::registry::check::findings::{Findings, Found};
 use crate::registry::check::{DEFAULT_MAX_TOKEN_LIFETIME, LONGEST_TOKEN_LIFETIME, Rules};
-use crate::registry::diagnostic::Problem;
+use crate::registry::diagnostic::{Problem, Rule};
 use crate::registry::file::Given;
 use crate::registry::policy::{
     Field, FieldSet, NamePatterns, NeverTogether, RequiredFields, TwoOwners,
@@ -50,6 +50,7 @@ pub(in crate::registry::check) fn the_policy<'a>(
             None => first = Some(here),
             Some(first) => found.error(|| {
                 Problem::error(here.place(def.at.clone()), "`[policy]` is defined twice")
+                    .rule(Rule::Duplicate)
                     .advise("there is one policy for the whole registry: join the two")
                     .also(first.place(first.def.at.clone()), "first defined here")
             }),

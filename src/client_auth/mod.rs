@@ -14,7 +14,7 @@ use std::sync::Arc;
 use crate::domain::{AuthMethod, ClientId, CredentialId, Denial, UnixSeconds};
 use crate::evidence::{Evidence, Need, ReplayMark, Spent};
 use crate::http::{Presented, TokenRequest};
-use crate::registry::snapshot::{Client, Snapshot};
+use crate::registry::snapshot::{Client, Snapshot, StoredSecret};
 
 /// What a request claims: an identity, found in the registry or not, and what stands for it.
 #[derive(Debug)]
@@ -37,6 +37,8 @@ pub struct Verified {
 pub struct Credential {
     /// Which one.
     pub id: CredentialId,
+    /// Its place among the client's secrets.
+    pub place: usize,
     /// What people call it.
     pub label: Option<String>,
     /// How it was presented.
@@ -185,6 +187,12 @@ impl Proof {
     #[must_use]
     pub const fn credential(&self) -> &Credential {
         &self.0.credential
+    }
+
+    /// The same as the registry has it.
+    #[must_use]
+    pub fn stored(&self) -> Option<&StoredSecret> {
+        self.0.client.secrets.get(self.0.credential.place)
     }
 }
 

@@ -6,8 +6,10 @@
 
 mod build;
 mod certificate;
+mod expiring;
 mod hardening;
 mod health;
+mod last_use;
 mod look;
 mod readiness;
 mod registry;

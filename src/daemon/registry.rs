@@ -17,6 +17,7 @@ use crate::domain::{CommitId, Digest, Lifetime};
 use crate::issue::reference;
 use crate::registry::diagnostic::Problem;
 use crate::registry::diff;
+use crate::registry::ledger::Ledger;
 use crate::registry::publish::{Applied, Refusal, Rejected, Update};
 use crate::registry::snapshot::Served;
 use crate::registry::watch::Sink;
@@ -38,6 +39,7 @@ pub(super) struct RegistrySink {
     pub(super) current: Arc<Current>,
     pub(super) journal: Journal,
     pub(super) store: Arc<Store>,
+    pub(super) ledger: Arc<Ledger>,
     pub(super) clock: Clock,
     pub(super) health: Arc<Health>,
     pub(super) tasks: Tasks,
@@ -71,6 +73,7 @@ impl RegistrySink {
         if self.record(event).await {
             let longest = served.snapshot.policy.max_token_lifetime;
             self.longest_token.send_replace(longest);
+            self.carry_last_use(&served).await;
             self.current.publish_registry(&served);
             self.health.registry_accepted();
             if let Some(before) = before {
@@ -80,6 +83,13 @@ impl RegistrySink {
         for warning in &applied.warnings {
             warn!(file = %warning.place.file, "{}", warning.message);
         }
+    }
+
+    /// Before it is served, each credential gets the mark of its last use. A walk over all clients: not on
+    /// a thread that serves requests.
+    async fn carry_last_use(&self, served: &Served) {
+        let (ledger, snapshot) = (Arc::clone(&self.ledger), Arc::clone(&served.snapshot));
+        let _stopping = self.tasks.blocking(move || ledger.bind(&snapshot)).await;
     }
 
     /// Drops a registry once no request holds it any more: 100,000 clients are freed here, not by the

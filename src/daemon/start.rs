@@ -9,7 +9,9 @@ use tracing::{error, info};
 use super::Running;
 use super::build::{Built, certificate_files};
 use super::certificate;
+use super::expiring::ExpiryTeller;
 use super::health::Health;
+use super::last_use::{Kept, LastUseWriter};
 use super::readiness::{Watch, tell_alarms};
 use super::registry::RegistrySink;
 use super::seams::{KeyEvents, StoredMark};
@@ -24,6 +26,7 @@ use crate::http::{Admission, AdmissionCounters, Monitor, Service};
 use crate::issue::Desk;
 use crate::keys::rotate::{self, Keeper};
 use crate::listener::{self, Bound, Lag, ListenerCounters};
+use crate::registry::ledger::Ledger;
 use crate::registry::publish::Publisher;
 use crate::registry::watch::{self as registry_watch, Sink};
 use crate::settings::Settings;
@@ -50,6 +53,7 @@ pub(super) struct Started {
 struct Shared {
     settings: Settings,
     store: Arc<Store>,
+    ledger: Arc<Ledger>,
     clock: Clock,
     gauges: Gauges,
 }
@@ -70,6 +74,7 @@ pub(super) fn start(built: Built) -> (Started, Ended) {
         gauges: gauges(&built, &publisher, clock),
         settings: built.settings,
         store: built.store,
+        ledger: built.ledger,
         clock,
     };
     let started = Started {
@@ -107,6 +112,7 @@ pub(super) fn start(built: Built) -> (Started, Ended) {
     start_registry(publisher, channels.longest_token.clone(), &shared, &started);
     start_keys(built.keeper, channels, &shared, &started);
     start_shipper(&shared, &started);
+    start_watch_of_credentials(&shared, &started);
     start_monitor(built.monitor, &shared, &started);
     let heartbeat = started.manager.heartbeat();
     start_listener(built.public.beating(heartbeat), &shared, &started);
@@ -120,6 +126,7 @@ fn gauges(built: &Built, publisher: &Publisher, clock: Clock) -> Gauges {
         clock,
         started: clock.now_seconds(),
         ships: built.settings.ship.is_some(),
+        expiry_window: built.settings.expiry_window,
         keys: built.keeper.counters(),
         schedule: built.settings.keys.clone(),
         observations: Arc::new(Observations::default()),
@@ -159,6 +166,7 @@ fn start_registry(
         current: Arc::clone(&shared.gauges.current),
         journal: started.journal.clone(),
         store: Arc::clone(&shared.store),
+        ledger: Arc::clone(&shared.ledger),
         clock: shared.clock,
         health: Arc::clone(&started.health),
         tasks: started.tasks.clone(),
@@ -196,6 +204,32 @@ fn start_keys(keeper: Keeper, channels: Channels, shared: &Shared, started: &Sta
             health.failed("the keys' state failed");
         }
     });
+}
+
+/// What keeps the last uses of credentials, and what tells each day which of them expire.
+fn start_watch_of_credentials(shared: &Shared, started: &Started) {
+    let (tasks, current) = (&started.tasks, &shared.gauges.current);
+    let kept = Kept {
+        store: Arc::clone(&shared.store),
+        clock: shared.clock,
+        health: Arc::clone(&started.health),
+        tasks: tasks.clone(),
+    };
+    let writer = LastUseWriter {
+        ledger: Arc::clone(&shared.ledger),
+        current: Arc::clone(current),
+        every: shared.settings.last_use_every,
+        kept: kept.clone(),
+    };
+    tasks.spawn("last use", writer.run(tasks.stopping()));
+    let teller = ExpiryTeller {
+        current: Arc::clone(current),
+        certificate: Arc::clone(&shared.gauges.certificate),
+        journal: started.journal.clone(),
+        window: shared.settings.expiry_window,
+        kept,
+    };
+    tasks.spawn("expiries", teller.run(tasks.stopping()));
 }
 
 fn start_shipper(shared: &Shared, started: &Started) {

@@ -10,6 +10,8 @@
 //! - [`file`] turns one file into tables, [`check`] turns all of them into a [`snapshot`], or tells
 //!   every problem at once as a [`diagnostic`]
 //! - [`diff`] says what a new snapshot means beside the one before
+//! - [`last_use`] is the one thing of a snapshot that changes: when a credential was last used, which
+//!   [`ledger`] carries from one snapshot to the next
 //! - [`publish`] runs these once; [`watch`] runs it again whenever the folder may have changed
 //!
 //! **Invariant:** whatever lands in the folder, the snapshot that was accepted last stands until
@@ -21,6 +23,8 @@ pub mod deadlines;
 pub mod diagnostic;
 pub mod diff;
 pub mod file;
+pub mod last_use;
+pub mod ledger;
 pub mod load;
 pub mod publish;
 pub mod snapshot;

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::deadlines::Deadlines;
+use super::last_use::LastUse;
 use crate::domain::{
     Algorithm, ClientId, CommitId, CredentialId, Digest, Lifetime, Owner, ResourceIdentifier,
     ResourceName, ScopeName, SecretVerifier, UnixSeconds,
@@ -101,6 +102,8 @@ pub struct StoredSecret {
     pub not_before: Option<UnixSeconds>,
     /// The first moment from which on it may not be used.
     pub expires: Option<UnixSeconds>,
+    /// When it was last used: no part of what the registry says.
+    pub last_use: LastUse,
 }
 
 /// The rules above all files: `[policy]`.

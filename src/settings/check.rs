@@ -13,9 +13,16 @@ use crate::keys::schedule::ScheduleSettings;
 use crate::registry::check::{POLICY_FOLDER, Rules};
 use crate::registry::load::Limits;
 use crate::registry::publish::RegistrySettings;
+use crate::telemetry::status::EXPIRY_WINDOW;
 
 /// Longest time-out: a longer one protects nothing. The shortest is one second: less breaks good clients.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(3600);
+
+/// Shortest window of expiry dates: a day, for they are told once a day.
+const SHORTEST_WINDOW: Lifetime = Lifetime::from_days(1);
+
+/// Longest window of expiry dates: a year, the longest life that credentials should have.
+const LONGEST_WINDOW: Lifetime = Lifetime::from_days(366);
 
 /// Most of anything that is counted: more than one machine can hold.
 const MOST_COUNT: usize = 1_000_000;
@@ -82,12 +89,21 @@ fn convert(file: file::File, problems: &mut Problems<'_>) -> Option<Settings> {
         defaults::METRICS_LISTEN,
     );
     let file::Tls { certificate, key } = tls;
-    let file::State { dir } = state;
+    let file::State {
+        dir,
+        last_use_every,
+    } = state;
     let state = problems.path(&dir.unwrap_or_else(|| defaults::STATE_DIR.to_owned()));
     let (keys_dir, sealing_key, keys) = convert_keys(keys, &state, problems);
     let (workers, drain, connections, http) = limits::convert(&limits, problems);
     let (journal, ship) = audit::convert(audit, instance.as_ref(), problems);
     Some(Settings {
+        expiry_window: expiry_window(&registry.expiry_window, problems),
+        last_use_every: problems.timeout(
+            "state.last_use_every",
+            &last_use_every,
+            defaults::LAST_USE_EVERY,
+        ),
         certificate: problems.file("tls.certificate", &certificate),
         certificate_key: problems.file("tls.key", &key),
         registry: convert_registry(registry, &keys.algorithms, problems),
@@ -118,6 +134,8 @@ fn convert_registry(
         dir,
         policy_folder,
         events,
+        // Not for whoever reads the folder.
+        expiry_window: _,
     } = registry;
     let policy_folder = policy_folder.unwrap_or_else(|| POLICY_FOLDER.to_owned());
     if policy_folder.is_empty() || policy_folder.contains('/') || policy_folder.starts_with('.') {
@@ -135,6 +153,18 @@ fn convert_registry(
         events: events.unwrap_or(true),
         extra: None,
     }
+}
+
+/// Longer than a year, and it tells of everything; shorter than a day, and the event of each day misses
+/// what it is for.
+fn expiry_window(text: &Option<String>, problems: &mut Problems<'_>) -> Lifetime {
+    let window = problems.span("registry.expiry_window", text, EXPIRY_WINDOW);
+    if !(SHORTEST_WINDOW..=LONGEST_WINDOW).contains(&window) {
+        problems.add(format!(
+            "registry.expiry_window = \"{window}\": it must lie between {SHORTEST_WINDOW} and {LONGEST_WINDOW}"
+        ));
+    }
+    window
 }
 
 fn convert_keys(

@@ -46,12 +46,14 @@ pub(super) struct Registry {
     pub(super) dir: Option<String>,
     pub(super) policy_folder: Option<String>,
     pub(super) events: Option<bool>,
+    pub(super) expiry_window: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct State {
     pub(super) dir: Option<String>,
+    pub(super) last_use_every: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

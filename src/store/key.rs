@@ -8,6 +8,8 @@
 //! 03                           registry generation  version 1, u64, big-endian
 //! 04 algorithm(1) kid(43)      ring key   version 1, JSON of a key record
 //! 05                           commits    version 1, u64, big-endian: see `witness.rs`
+//! 10 shard(2) part(1)          last use   version 1, marks and seconds: see `last_use.rs`
+//! 11                           expiry day  version 1, u64, big-endian: days since 1970-01-01
 //! ```
 //! **Invariant:** an ordinal, once given, is never given to anything else. A value but the schema
 //! begins with one byte of version; an unknown one is refused.
@@ -32,6 +34,10 @@ pub(super) enum Key {
     RingMember(Algorithm, KeyId),
     /// How many commits were made.
     Commits,
+    /// A part of the last uses of a shard of credentials.
+    LastUse(u16, u8),
+    /// The day whose event says what expires.
+    ExpiryDay,
 }
 
 impl Key {
@@ -48,6 +54,12 @@ impl Key {
                 bytes
             }
             Self::Commits => vec![5],
+            Self::LastUse(shard, part) => {
+                let mut bytes = last_use_prefix(Some(*shard));
+                bytes.push(*part);
+                bytes
+            }
+            Self::ExpiryDay => vec![0x11],
         }
     }
 
@@ -59,7 +71,9 @@ impl Key {
             | Self::ShipMark
             | Self::RegistryGeneration
             | Self::RingMember(..)
-            | Self::Commits => 1,
+            | Self::Commits
+            | Self::LastUse(..)
+            | Self::ExpiryDay => 1,
         }
     }
 
@@ -72,6 +86,8 @@ impl Key {
             Self::RegistryGeneration => "registry generation",
             Self::RingMember(..) => "ring key",
             Self::Commits => "commits",
+            Self::LastUse(..) => "last use",
+            Self::ExpiryDay => "expiry day",
         }
     }
 }
@@ -88,6 +104,13 @@ pub(super) const fn ring_prefix(algorithm: Algorithm) -> [u8; 2] {
     [4, ordinal]
 }
 
+/// What the keys of last uses begin with: of one shard, or of all.
+pub(super) fn last_use_prefix(shard: Option<u16>) -> Vec<u8> {
+    let mut bytes = vec![0x10];
+    bytes.extend(shard.map(u16::to_be_bytes).into_iter().flatten());
+    bytes
+}
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::indexing_slicing, reason = "tests")]
@@ -102,6 +125,8 @@ mod tests {
         assert_eq!(Key::ShipMark.to_bytes(), [2]);
         assert_eq!(Key::RegistryGeneration.to_bytes(), [3]);
         assert_eq!(Key::Commits.to_bytes(), [5]);
+        assert_eq!(Key::LastUse(0x0102, 3).to_bytes(), [16, 1, 2, 3]);
+        assert_eq!(Key::ExpiryDay.to_bytes(), [17]);
         let ring: Vec<u8> = Algorithm::ALL
             .into_iter()
             .map(|algorithm| Key::RingMember(algorithm, id.clone()).to_bytes()[1])

@@ -12,9 +12,11 @@ mod dir;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod key;
+mod last_use;
 mod rings;
 mod room;
 mod witness;
 
 pub use db::{MAX_RECORD, OnCorruption, Store, StoreError};
 pub use dir::{StateDir, StateDirError};
+pub use last_use::LAST_USE_BYTES;

@@ -13,7 +13,7 @@ use crate::keys::rings::Rings;
 use crate::keys::schedule::ScheduleSettings;
 use crate::registry::snapshot::Served;
 
-/// How far ahead expiry dates are told where nobody says otherwise: a month is time enough to make a
+/// How far ahead expiry dates are told where `registry.expiry_window` does not say otherwise: a month is time enough to make a
 /// new secret.
 pub const EXPIRY_WINDOW: Lifetime = Lifetime::from_days(30);
 
@@ -35,6 +35,8 @@ pub struct Seen {
     pub registry: Option<Arc<Served>>,
     /// What is wrong with the folder now; empty when it is what is served.
     pub problems: Vec<String>,
+    /// How far ahead expiry dates are told.
+    pub expiry_window: Lifetime,
     /// The rings; `None` until the first were recorded.
     pub rings: Option<Arc<Rings>>,
     /// What the rings' schedule goes by.

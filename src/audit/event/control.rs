@@ -1,6 +1,7 @@
 //! The events that are not about one request: registry, keys, the daemon itself. Pure.
 
 use super::certificate::{CertificateLoaded, CertificateRefused};
+use super::expiring::RegistryExpiring;
 use super::json::Object;
 use super::keys::{ClockChange, KeyEvent};
 use super::token::{fill_registry, registry};
@@ -30,6 +31,8 @@ pub enum ControlEvent {
     CertificateLoaded(CertificateLoaded),
     /// `daemon.certificate_refused`
     CertificateRefused(CertificateRefused),
+    /// `registry.expiring`
+    RegistryExpiring(RegistryExpiring),
 }
 
 /// A registry that is served from now on.
@@ -166,6 +169,7 @@ impl ControlEvent {
             Self::Clock(_) => EventKind::DaemonClockChanged,
             Self::CertificateLoaded(_) => EventKind::DaemonCertificateLoaded,
             Self::CertificateRefused(_) => EventKind::DaemonCertificateRefused,
+            Self::RegistryExpiring(_) => EventKind::RegistryExpiring,
         }
     }
 
@@ -182,6 +186,7 @@ impl ControlEvent {
             Self::Clock(change) => head(envelope, kind, None, |data| change.fill(data)),
             Self::CertificateLoaded(event) => head(envelope, kind, None, |data| event.fill(data)),
             Self::CertificateRefused(event) => head(envelope, kind, None, |data| event.fill(data)),
+            Self::RegistryExpiring(event) => head(envelope, kind, None, |data| event.fill(data)),
         }
     }
 }

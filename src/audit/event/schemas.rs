@@ -110,6 +110,31 @@ fn registry_events() -> Vec<ControlEvent> {
             }],
             serving: Some(registry()),
         }),
+        ControlEvent::RegistryExpiring(RegistryExpiring {
+            registry: registry(),
+            window: crate::domain::Lifetime::from_days(30),
+            counts: vec![ExpiryCount {
+                class: "secret",
+                expiring: 2,
+                expired: 1,
+            }],
+            named: vec![
+                NamedExpiry {
+                    class: "secret",
+                    client: ClientId::parse("nightly-invoices").ok(),
+                    credential: trail().credential,
+                    at: MOMENT,
+                    passed: false,
+                },
+                NamedExpiry {
+                    class: "certificate",
+                    client: None,
+                    credential: None,
+                    at: MOMENT,
+                    passed: true,
+                },
+            ],
+        }),
         ControlEvent::Clock(ClockChange {
             before: "steady",
             now: "behind",

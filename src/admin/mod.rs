@@ -9,20 +9,23 @@
 //! | `audit_lines` | `from` (0: the oldest), `max`, optional `wait_ms` | `oldest`, `durable`, `lines` | that many lines of the journal, byte for byte |
 //! | `keys_rotate` | optional `algorithm`, or `compromised` (a key id) | `keys` | none |
 //! | `clock_accept` | none | `keys` | none |
-//! | `status` | `expiring_seconds` | `status` | none |
+//! | `status` | optional `expiring_seconds` | `status` | none |
+//! | `client` | `id` | `client` | none |
+//! | `last_use` | optional `after` (a client's id) | `lines`, `now`, `next` where there are more | that many objects, one for each credential |
 //!
 //! **Invariant:** only the daemon's own user and root are served, known by `SO_PEERCRED`; a
 //! change is on record before its answer; a line beyond what is durable is never sent.
 
 mod client;
+mod credentials;
 mod protocol;
 mod server;
 
-pub use client::{AdminClient, ClientFault, Lines};
+pub use client::{AdminClient, ClientFault, Lines, Uses};
 pub use protocol::{
-    ClockReport, ExpiringReport, ExpiryReport, JournalReport, KeyReport, KeysOutcome, MAX_EXPIRIES,
-    MAX_LINES, MAX_REQUEST, RegistryReport, Request, RotatedRing, StatusReport, StreamReport,
-    WaitingRing,
+    ClientReport, ClockReport, CredentialReport, CredentialUse, ExpiringReport, ExpiryReport,
+    JournalReport, KeyReport, KeysOutcome, MAX_EXPIRIES, MAX_LINES, MAX_REQUEST, RegistryReport,
+    Request, RotatedRing, RotatingReport, StatusReport, StreamReport, WaitingRing,
 };
 pub use server::{AdminPorts, BindFault, Look, bind, serve};
 

@@ -1,9 +1,14 @@
 //! What goes over the admin socket. Pure.
 
+mod credentials;
 mod status;
 
 use serde::{Deserialize, Serialize};
 
+pub(super) use credentials::MAX_USE_LINE;
+pub use credentials::{
+    ClientReport, CredentialReport, CredentialUse, MAX_USES, RotatingReport, UsePage,
+};
 pub use status::{
     ClockReport, ExpiringReport, ExpiryReport, JournalReport, KeyReport, MAX_EXPIRIES,
     RegistryReport, StatusReport, StreamReport,
@@ -53,8 +58,20 @@ pub enum Request {
     ClockAccept,
     /// How the daemon stands.
     Status {
-        /// How far ahead expiries are told, in seconds.
-        expiring_seconds: u64,
+        /// How far ahead expiries are told, in seconds; as far as the daemon's settings say where left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expiring_seconds: Option<u64>,
+    },
+    /// One client, with its credentials.
+    Client {
+        /// Its id.
+        id: String,
+    },
+    /// A page of last uses of credentials.
+    LastUse {
+        /// The client after which it begins; the first where left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<String>,
     },
 }
 
@@ -137,6 +154,12 @@ pub(super) struct Answer {
     pub(super) keys: Option<KeysOutcome>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) status: Option<StatusReport>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) client: Option<ClientReport>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) next: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) now: Option<String>,
 }
 
 impl Answer {
@@ -175,6 +198,8 @@ mod tests {
             r#"{"request":"audit_lines","from":3}"#,
             r#"{"request":"keys_rotate","all":true}"#,
             r#"{"request":"audit_lines","from":3,"max":1,"more":1}"#,
+            r#"{"request":"client"}"#,
+            r#"{"request":"last_use","after":1}"#,
             "[]",
         ] {
             assert!(serde_json::from_str::<Request>(bad).is_err(), "{bad}");

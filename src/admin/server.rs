@@ -13,6 +13,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{sleep, timeout};
 
+use super::credentials;
 use super::protocol::{
     Answer, KeysOutcome, MAX_LINES, MAX_REQUEST, MAX_WAIT_MS, Request, StatusReport,
 };
@@ -44,6 +45,11 @@ impl Look {
     /// By asking this.
     pub fn new(look: impl Fn() -> Status + Send + Sync + 'static) -> Self {
         Self(Arc::new(look))
+    }
+
+    /// How it stands now.
+    pub(super) fn status(&self) -> Status {
+        (self.0)()
     }
 }
 
@@ -198,14 +204,24 @@ async fn answer(
             writer.write_all(&answer.to_line()).await
         }
         Request::Status { expiring_seconds } => {
-            let answer = status(ports, Lifetime::from_seconds(expiring_seconds)).await;
+            let window = expiring_seconds.map(Lifetime::from_seconds);
+            let answer = status(ports, window).await;
             writer.write_all(&answer.to_line()).await
+        }
+        Request::Client { id } => {
+            let answer = credentials::client(ports, id).await;
+            writer.write_all(&answer.to_line()).await
+        }
+        Request::LastUse { after } => {
+            let page = credentials::last_use(ports, after.as_deref()).await;
+            writer.write_all(&page).await
         }
     }
 }
 
-async fn status(ports: &AdminPorts, window: Lifetime) -> Answer {
-    let status = (ports.look.0)();
+async fn status(ports: &AdminPorts, window: Option<Lifetime>) -> Answer {
+    let status = ports.look.status();
+    let window = window.unwrap_or(status.seen.expiry_window);
     // A walk over all clients: not on a thread that serves requests.
     let report = ports.tasks.blocking(move || {
         let seen = &status.seen;

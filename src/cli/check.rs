@@ -13,9 +13,7 @@ use crate::registry::check::{Expiry, POLICY_FOLDER, Rules, expiries};
 use crate::registry::diagnostic::{Problem, Renderer};
 use crate::registry::publish::{Applied, Publisher, Refusal, RegistrySettings, Rejected, Update};
 use crate::settings::{self, SettingsError};
-
-/// How far ahead expiry dates are told: a month is time enough to make a new secret.
-const DEFAULT_WINDOW: &str = "30d";
+use crate::telemetry::status::EXPIRY_WINDOW;
 
 /// Checks a registry: every problem of every file, with its line and what to write instead.
 ///
@@ -41,44 +39,53 @@ pub(super) struct Args {
     /// The folder below DIR in which alone `[policy]` may stand.
     #[arg(long, value_name = "NAME", default_value = POLICY_FOLDER)]
     policy_folder: String,
-    /// Tell what expires within this time.
-    #[arg(long, value_name = "TIME", default_value = DEFAULT_WINDOW, value_parser = Lifetime::parse)]
-    expiring: Lifetime,
+    /// Tell what expires within this time; within registry.expiry_window of the settings, or 30 days,
+    /// where left out.
+    #[arg(long, value_name = "TIME", value_parser = Lifetime::parse)]
+    expiring: Option<Lifetime>,
     /// How to print: for people, or as one JSON object.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
 
 impl Args {
-    fn settings(&self) -> Result<RegistrySettings, SettingsError> {
-        let mut settings = match &self.config {
-            Some(config) => settings::load(config)?.registry,
-            None => RegistrySettings {
-                rules: Rules {
+    /// What is checked, and how far ahead expiry dates are told.
+    fn settings(&self) -> Result<(RegistrySettings, Lifetime), SettingsError> {
+        let (mut settings, window) = match &self.config {
+            Some(config) => {
+                let settings = settings::load(config)?;
+                (settings.registry, settings.expiry_window)
+            }
+            None => {
+                let rules = Rules {
                     algorithms: self.algorithms.clone(),
                     policy_folder: self.policy_folder.clone(),
-                },
-                ..RegistrySettings::default()
-            },
+                };
+                let settings = RegistrySettings {
+                    rules,
+                    ..RegistrySettings::default()
+                };
+                (settings, EXPIRY_WINDOW)
+            }
         };
         if let Some(folder) = &self.folder {
             settings.folder.clone_from(folder);
         }
-        Ok(settings)
+        Ok((settings, self.expiring.unwrap_or(window)))
     }
 }
 
 /// Runs the check.
 pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Exit {
     let clock = Clock::of_this_machine();
-    let settings = match args.settings() {
+    let (settings, window) = match args.settings() {
         Ok(settings) => settings,
         Err(error) => return failed(io, &error),
     };
     let update = Publisher::new(&settings, clock).first();
     let told = match args.format {
-        Format::Text => tell_text(args, &settings.folder, (&update, clock), io),
-        Format::Json => tell_json(args, &settings.folder, (&update, clock), io),
+        Format::Text => tell_text(window, &settings.folder, (&update, clock), io),
+        Format::Json => tell_json(window, &settings.folder, (&update, clock), io),
     };
     match (told, &update) {
         (Err(_), _) => Exit::Failed,
@@ -112,7 +119,7 @@ pub(super) fn tell_refusal(folder: &Path, rejected: &Rejected, io: &mut Io<'_>) 
 }
 
 fn tell_text(
-    args: &Args,
+    window: Lifetime,
     folder: &Path,
     (update, clock): (&Update, Clock),
     io: &mut Io<'_>,
@@ -120,7 +127,7 @@ fn tell_text(
     match update {
         Update::Applied(applied) => {
             show(folder, &applied.warnings, io)?;
-            for expiry in ending(args, applied, clock) {
+            for expiry in ending(window, applied, clock) {
                 writeln!(io.err, "warning: {expiry}")?;
             }
             writeln!(io.out, "{}", summary(folder, applied))
@@ -142,7 +149,7 @@ fn tell_text(
 }
 
 fn tell_json(
-    args: &Args,
+    window: Lifetime,
     folder: &Path,
     (update, clock): (&Update, Clock),
     io: &mut Io<'_>,
@@ -158,7 +165,7 @@ fn tell_json(
             "clients": applied.snapshot.clients.len(),
             "problems": [],
             "warnings": applied.warnings,
-            "expiring": ending(args, applied, clock)
+            "expiring": ending(window, applied, clock)
                 .iter()
                 .map(|expiry| json!({
                     "client": expiry.client.as_str(),
@@ -187,8 +194,8 @@ fn tell_json(
     writeln!(io.out, "{value}")
 }
 
-fn ending(args: &Args, applied: &Applied, clock: Clock) -> Vec<Expiry> {
-    expiries(&applied.snapshot, clock.now_seconds(), args.expiring)
+fn ending(window: Lifetime, applied: &Applied, clock: Clock) -> Vec<Expiry> {
+    expiries(&applied.snapshot, clock.now_seconds(), window)
 }
 
 /// One line: what was read, and the digest by which a daemon says that it serves the same.

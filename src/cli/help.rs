@@ -357,12 +357,17 @@ Examples:
   grantd status
   grantd status --config ./grantd.toml --expiring 90d
   grantd status --state /var/lib/grantd --format json
+  grantd status --client nightly-invoices
+  grantd status --export last-use.json
+  grantd status --expect-commit 3f2a9c1d --wait 60s
 
 Exit codes:
-  0  the daemon is ready: tokens are issued
+  0  the daemon is ready: tokens are issued; with --client and --export:
+     it has answered; with --expect-commit: the commit is live
   1  no daemon runs there, or it could not be asked
   2  the arguments are wrong
-  4  it runs and is not ready: the first lines say why
+  4  it runs and is not ready: the first lines say why; with
+     --expect-commit: another commit was served when the time was over
 
 What next:
   docs/operations.md has a runbook for everything that may be wrong.";

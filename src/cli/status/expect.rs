@@ -1,0 +1,214 @@
+//! `grantd status --expect-commit`: whether a commit is live, for deploy pipelines. Touches: net, clock.
+//!
+//! A commit is live when the daemon serves the registry as that commit has it. It need not have changed the
+//! registry: a daemon tells the commit of its folder as soon as `HEAD` moves. A daemon that does not run is
+//! waited for as well, for a deployment may restart it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::super::{Format, Io};
+use super::{StatusError, connect};
+use crate::admin::{RegistryReport, StatusReport};
+use crate::clock::Clock;
+use crate::domain::Lifetime;
+
+/// Between two looks. A change is live within a second or so: there is no use in looking oftener.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Fewest digits that name a commit: as many as git shows at least.
+const FEWEST: usize = 7;
+
+/// Most digits: a SHA-256.
+const MOST: usize = 64;
+
+/// The commit that should be live, or how it begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Expected(String);
+
+/// What is served, and whether that is what was expected.
+#[derive(Debug)]
+struct Found {
+    live: bool,
+    /// Why not, a sentence each.
+    why: Vec<String>,
+    registry: Option<RegistryReport>,
+}
+
+impl Expected {
+    /// Parses 7 to 64 hexadecimal digits.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let hex = text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if hex && (FEWEST..=MOST).contains(&text.len()) {
+            Ok(Self(text.to_ascii_lowercase()))
+        } else {
+            Err(format!(
+                "write a commit's id, or its first {FEWEST} hexadecimal digits or more: git rev-parse HEAD prints it"
+            ))
+        }
+    }
+
+    /// Whether this is it.
+    fn is(&self, commit: &str) -> bool {
+        commit.starts_with(&self.0)
+    }
+}
+
+/// Looks until the commit is live or the time is over; whether it is live.
+pub(super) fn run(
+    expected: &Expected,
+    wait: Lifetime,
+    (state, format): (&Path, Format),
+    io: &mut Io<'_>,
+) -> Result<bool, StatusError> {
+    let clock = Clock::of_this_machine();
+    let end = clock.monotonic().saturating_add(wait.to_duration());
+    loop {
+        let looked = look(expected, state);
+        let left = end.saturating_sub(clock.monotonic());
+        let over = left.is_zero();
+        match looked {
+            Ok(found) if found.live || over => {
+                tell(expected, &found, format, io)?;
+                return Ok(found.live);
+            }
+            Err(error) if over || !passes(&error) => return Err(error),
+            _ => std::thread::sleep(PAUSE.min(left)),
+        }
+    }
+}
+
+/// Whether this may pass by itself: a daemon that is not there yet, or ends just now.
+fn passes(error: &StatusError) -> bool {
+    use crate::admin::ClientFault;
+    matches!(
+        error,
+        StatusError::NotRunning(_) | StatusError::Daemon(ClientFault::Io(_))
+    )
+}
+
+fn look(expected: &Expected, state: &Path) -> Result<Found, StatusError> {
+    // Nothing that expires is asked for.
+    let report = connect(state)?.status(Some(Lifetime::ZERO))?;
+    Ok(judge(expected, report))
+}
+
+fn judge(expected: &Expected, report: StatusReport) -> Found {
+    let mut why = Vec::new();
+    match &report.registry {
+        None => why.push("no registry was accepted yet".to_owned()),
+        Some(RegistryReport { commit: None, .. }) => {
+            why.push(
+                "the registry folder is no git work tree, or its commit could not be read"
+                    .to_owned(),
+            );
+        }
+        Some(RegistryReport {
+            commit: Some(commit),
+            ..
+        }) => {
+            if !expected.is(commit) {
+                why.push(format!("{commit} is served"));
+            }
+        }
+    }
+    let live = why.is_empty();
+    if !live {
+        why.extend(report.problems.iter().cloned());
+    }
+    Found {
+        live,
+        why,
+        registry: report.registry,
+    }
+}
+
+fn tell(
+    expected: &Expected,
+    found: &Found,
+    format: Format,
+    io: &mut Io<'_>,
+) -> std::io::Result<()> {
+    let registry = found.registry.as_ref();
+    if format == Format::Json {
+        let line = json!({
+            "expected": expected.0,
+            "live": found.live,
+            "registry": registry,
+            "why": found.why,
+        });
+        return writeln!(io.out, "{line}");
+    }
+    let shown = |text: &str| crate::domain::visible(text).into_owned();
+    if let (true, Some(registry)) = (found.live, registry) {
+        let commit = registry.commit.as_deref().unwrap_or_default();
+        return writeln!(
+            io.out,
+            "live: {commit}, generation {}, digest {}",
+            registry.generation, registry.digest
+        );
+    }
+    writeln!(io.out, "not live: {}", expected.0)?;
+    for reason in &found.why {
+        writeln!(io.out, "  {}", shown(reason))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+
+    fn report(commit: Option<&str>, problems: &[&str]) -> StatusReport {
+        StatusReport {
+            registry: Some(RegistryReport {
+                commit: commit.map(str::to_owned),
+                ..RegistryReport::default()
+            }),
+            problems: problems.iter().map(|it| (*it).to_owned()).collect(),
+            ..StatusReport::default()
+        }
+    }
+
+    #[test]
+    fn a_commit_is_named_by_seven_digits_or_more() {
+        for good in ["0123456", "ABCDEF0", COMMIT, &"a".repeat(64)] {
+            assert!(Expected::parse(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "012345",
+            "HEAD",
+            "main",
+            "012345g",
+            &"a".repeat(65),
+            " 0123456",
+        ] {
+            assert!(Expected::parse(bad).is_err(), "{bad}");
+        }
+        assert!(Expected::parse("0123456").unwrap().is(COMMIT));
+        assert!(Expected::parse(&COMMIT.to_uppercase()).unwrap().is(COMMIT));
+        assert!(!Expected::parse("1234567").unwrap().is(COMMIT));
+        assert!(!Expected::parse(&format!("{COMMIT}0")).unwrap().is(COMMIT));
+    }
+
+    #[test]
+    fn what_is_not_live_says_why() {
+        let expected = Expected::parse("0123456").unwrap();
+        assert!(judge(&expected, report(Some(COMMIT), &["a.toml:1:1: wrong"])).live);
+        let other = judge(
+            &expected,
+            report(Some(&"f".repeat(40)), &["a.toml:1:1: wrong"]),
+        );
+        assert!(!other.live);
+        assert!(other.why.join(" ").contains("is served a.toml:1:1: wrong"));
+        assert!(!judge(&expected, report(None, &[])).live);
+        let none = judge(&expected, StatusReport::default());
+        assert_eq!(none.why, ["no registry was accepted yet"]);
+    }
+}

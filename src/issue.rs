@@ -177,5 +177,6 @@ pub(crate) fn reference(served: &Served) -> RegistryRef {
         generation: served.generation,
         digest: served.snapshot.digest,
         commit: served.commit.clone(),
+        dirty: served.dirty,
     }
 }

@@ -64,6 +64,8 @@ pub struct RegistryRef {
     pub digest: Digest,
     /// The git commit, when its folder is a git work tree.
     pub commit: Option<CommitId>,
+    /// Whether its folder differs from that commit, where that is known.
+    pub dirty: Option<bool>,
 }
 
 impl Trail {

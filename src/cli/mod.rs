@@ -89,7 +89,7 @@ pub enum Exit {
     /// Refused: a registry by `check`, a client by the token server, a token by `verify`. Trying again
     /// gets the same.
     Refused = 3,
-    /// The daemon that was asked runs, and is not ready.
+    /// The daemon that was asked runs, and is not ready, or does not serve the commit that it should.
     NotReady = 4,
 }
 

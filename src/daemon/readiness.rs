@@ -48,6 +48,7 @@ impl Watch {
             generation: served.map(|served| served.generation),
             digest: served.map(|served| served.snapshot.digest.to_string()),
             commit: served.and_then(|served| Some(served.commit.as_ref()?.as_str().to_owned())),
+            dirty: served.and_then(|served| served.dirty),
         }
     }
 }

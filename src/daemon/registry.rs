@@ -13,12 +13,12 @@ use crate::audit::event::{
     ControlEvent, Counts, Location, ObjectCounts, Outside, RegistryApplied, RegistryRejected,
 };
 use crate::clock::Clock;
-use crate::domain::{CommitId, Digest, Lifetime};
+use crate::domain::{Digest, Lifetime};
 use crate::issue::reference;
 use crate::registry::diagnostic::Problem;
 use crate::registry::diff;
 use crate::registry::ledger::Ledger;
-use crate::registry::publish::{Applied, Refusal, Rejected, Update};
+use crate::registry::publish::{Applied, Refusal, Rejected, Revision, Update};
 use crate::registry::snapshot::Served;
 use crate::registry::watch::Sink;
 use crate::store::{Store, StoreError};
@@ -52,7 +52,7 @@ impl Sink for RegistrySink {
         match update {
             Update::Applied(applied) => self.apply(applied).await,
             Update::Rejected(rejected) => self.reject(rejected).await,
-            Update::Moved(commit) => self.moved(commit),
+            Update::Moved(revision) => self.moved(revision),
         }
     }
 }
@@ -67,6 +67,7 @@ impl RegistrySink {
             snapshot: applied.snapshot,
             generation,
             commit: applied.commit,
+            dirty: applied.dirty,
             since: self.clock.now_seconds(),
         });
         let event = applied_event(&served, before.as_deref(), &applied.changes);
@@ -115,13 +116,14 @@ impl RegistrySink {
         self.record(event).await;
     }
 
-    /// The files say the same, from another commit.
-    fn moved(&self, commit: Option<CommitId>) {
+    /// The files say the same, from another commit, or differ from it now, or no more.
+    fn moved(&self, revision: Revision) {
         let Some(served) = self.current.load().registry.clone() else {
             return;
         };
         self.current.publish_registry(&Arc::new(Served {
-            commit,
+            commit: revision.commit,
+            dirty: revision.dirty,
             ..Served::clone(&served)
         }));
     }
@@ -211,6 +213,7 @@ fn rejected_event(rejected: &Rejected, serving: Option<&Served>) -> ControlEvent
     };
     ControlEvent::RegistryRejected(RegistryRejected {
         commit: rejected.commit.clone(),
+        dirty: rejected.dirty,
         total: u64::try_from(problems.len()).unwrap_or(u64::MAX),
         problems,
         serving: serving.map(reference),

@@ -30,6 +30,8 @@ pub struct Readiness {
     pub digest: Option<String>,
     /// Its git commit.
     pub commit: Option<String>,
+    /// Whether the folder differs from that commit, where that is known.
+    pub dirty: Option<bool>,
 }
 
 /// What the second listener shows.

@@ -55,8 +55,18 @@ pub enum Update {
     Applied(Applied),
     /// The folder holds no acceptable registry: what was accepted last stands.
     Rejected(Rejected),
-    /// Git's `HEAD` moved, but the registry says the same.
-    Moved(Option<CommitId>),
+    /// Git's `HEAD` moved, or the folder differs from it now, or no more; but the registry says the
+    /// same.
+    Moved(Revision),
+}
+
+/// What git says of the folder.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Revision {
+    /// The git commit, where the folder is in a work tree.
+    pub commit: Option<CommitId>,
+    /// Whether the folder differs from it, where that is known.
+    pub dirty: Option<bool>,
 }
 
 /// A registry that was accepted.
@@ -66,6 +76,8 @@ pub struct Applied {
     pub snapshot: Arc<Snapshot>,
     /// The git commit, where the folder is in a work tree.
     pub commit: Option<CommitId>,
+    /// Whether the folder differs from it, where that is known.
+    pub dirty: Option<bool>,
     /// What changed since the registry accepted before: nothing at first, when there was none,
     /// and nothing when a refused folder says the same again.
     pub changes: Vec<Change>,
@@ -80,6 +92,8 @@ pub struct Rejected {
     pub why: Refusal,
     /// The git commit, where the folder is in a work tree and could be read.
     pub commit: Option<CommitId>,
+    /// Whether the folder differs from it, where that is known.
+    pub dirty: Option<bool>,
     /// Stands for the reason: another one is another refusal.
     pub digest: Digest,
 }
@@ -130,8 +144,17 @@ pub struct Publisher {
     parsed: HashMap<Arc<str>, Arc<Definitions>>,
     accepted: Option<Arc<Snapshot>>,
     refused: Option<Digest>,
-    commit: Option<CommitId>,
+    revision: Revision,
     counters: Arc<RegistryCounters>,
+}
+
+impl Revision {
+    fn of(loaded: &Loaded) -> Self {
+        Self {
+            commit: loaded.commit.clone(),
+            dirty: loaded.dirty,
+        }
+    }
 }
 
 impl Publisher {
@@ -145,7 +168,7 @@ impl Publisher {
             parsed: HashMap::new(),
             accepted: None,
             refused: None,
-            commit: None,
+            revision: Revision::default(),
             counters: Arc::default(),
         }
     }
@@ -176,11 +199,11 @@ impl Publisher {
     pub fn first(&mut self) -> Update {
         self.counters.looks.fetch_add(1, Ordering::Relaxed);
         let loaded = self.loader.load();
-        let commit = loaded.as_ref().ok().and_then(|it| it.commit.clone());
+        let revision = loaded.as_ref().map(Revision::of).unwrap_or_default();
         match self.judge(loaded) {
             Some(update) => update,
             // A first look has something to tell; a later call may find the same as before.
-            None => Update::Moved(commit),
+            None => Update::Moved(revision),
         }
     }
 
@@ -200,8 +223,9 @@ impl Publisher {
     fn judge(&mut self, loaded: Result<Loaded, LoadError>) -> Option<Update> {
         let loaded = match loaded {
             Ok(loaded) => loaded,
-            Err(error) => return self.refuse(Refusal::Load(error), None),
+            Err(error) => return self.refuse(Refusal::Load(error), Revision::default()),
         };
+        let revision = Revision::of(&loaded);
         let files = self.definitions(&loaded);
         let checked = match check(&files, &self.rules) {
             Ok(checked) if loaded.problems.is_empty() => checked,
@@ -209,11 +233,11 @@ impl Publisher {
                 let mut problems = refused.err().unwrap_or_default();
                 problems.extend(loaded.problems);
                 diagnostic::sort(&mut problems);
-                return self.refuse(Refusal::Check(problems), loaded.commit);
+                return self.refuse(Refusal::Check(problems), revision);
             }
         };
-        let moved = self.commit != loaded.commit;
-        self.commit.clone_from(&loaded.commit);
+        let moved = self.revision != revision;
+        self.revision.clone_from(&revision);
         let was_refused = self.refused.take().is_some();
         self.counters.problems.store(0, Ordering::Relaxed);
         let known = self.accepted.take();
@@ -229,7 +253,7 @@ impl Publisher {
         let news = same.is_none() || was_refused;
         self.accepted = Some(Arc::clone(&snapshot));
         if !news {
-            return moved.then_some(Update::Moved(loaded.commit));
+            return moved.then_some(Update::Moved(revision));
         }
         self.counters.applied.fetch_add(1, Ordering::Relaxed);
         let mut warnings = checked.warnings;
@@ -237,7 +261,8 @@ impl Publisher {
         diagnostic::sort(&mut warnings);
         Some(Update::Applied(Applied {
             snapshot,
-            commit: loaded.commit,
+            commit: revision.commit,
+            dirty: revision.dirty,
             changes,
             warnings,
         }))
@@ -262,7 +287,7 @@ impl Publisher {
         files
     }
 
-    fn refuse(&mut self, why: Refusal, commit: Option<CommitId>) -> Option<Update> {
+    fn refuse(&mut self, why: Refusal, revision: Revision) -> Option<Update> {
         let (digest, count) = match &why {
             Refusal::Load(error) => (Digest::of(error.to_string().as_bytes()), 1),
             Refusal::Check(problems) => (diagnostic::digest(problems), problems.len()),
@@ -275,7 +300,8 @@ impl Publisher {
         self.counters.rejected.fetch_add(1, Ordering::Relaxed);
         Some(Update::Rejected(Rejected {
             why,
-            commit,
+            commit: revision.commit,
+            dirty: revision.dirty,
             digest,
         }))
     }

@@ -126,6 +126,8 @@ pub struct Served {
     pub generation: u64,
     /// The git commit, when the folder is a git work tree.
     pub commit: Option<CommitId>,
+    /// Whether the folder differs from that commit, where that is known.
+    pub dirty: Option<bool>,
     /// When it was published.
     pub since: UnixSeconds,
 }

@@ -255,13 +255,18 @@ pub fn log(update: &Update) {
             tracing::info!(
                 digest = %snapshot.digest,
                 commit = commit(&applied.commit),
+                dirty = applied.dirty,
                 resources = snapshot.resources.len(),
                 clients = snapshot.clients.len(),
                 changes = applied.changes.len(),
                 "registry applied"
             );
         }
-        Update::Moved(moved) => tracing::info!(commit = commit(moved), "registry unchanged"),
+        Update::Moved(moved) => tracing::info!(
+            commit = commit(&moved.commit),
+            dirty = moved.dirty,
+            "registry unchanged"
+        ),
         Update::Rejected(rejected) => match &rejected.why {
             Refusal::Load(error) => {
                 tracing::error!(%error, "registry refused: the last good one stays");

@@ -52,3 +52,4 @@ mod tokens;
 mod transport;
 mod verify_command;
 mod verify_docs;
+mod what_is_live;

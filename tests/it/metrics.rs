@@ -221,7 +221,7 @@ async fn numbers_follow_what_happens() {
     let digest = grantd.readyz()["digest"].as_str().unwrap().to_owned();
     assert_eq!(
         grantd.metric(&format!(
-            "grantd_registry_info{{digest=\"{digest}\",commit=\"\"}}"
+            "grantd_registry_info{{digest=\"{digest}\",commit=\"\",dirty=\"\"}}"
         )),
         1.0
     );

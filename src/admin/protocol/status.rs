@@ -62,6 +62,8 @@ pub struct RegistryReport {
     pub digest: String,
     /// Its git commit, where it is known.
     pub commit: Option<String>,
+    /// Whether the folder differs from that commit, where that is known.
+    pub dirty: Option<bool>,
     /// Counts the registries that were served.
     pub generation: u64,
     /// Since when it is served.
@@ -229,6 +231,7 @@ impl RegistryReport {
                 .as_ref()
                 .map(CommitId::as_str)
                 .map(str::to_owned),
+            dirty: served.dirty,
             generation: served.generation,
             since: served.since.to_rfc3339(),
             clients: served.snapshot.clients.len(),

@@ -77,6 +77,8 @@ pub struct Counts {
 pub struct RegistryRejected {
     /// The commit of the refused folder, when it is a git work tree.
     pub commit: Option<CommitId>,
+    /// Whether the folder differs from that commit, where that is known.
+    pub dirty: Option<bool>,
     /// How many problems there are.
     pub total: u64,
     /// The first of them; those beyond [`MAX_PROBLEMS`] are left out.
@@ -216,6 +218,9 @@ impl Counts {
 impl RegistryRejected {
     fn fill(&self, data: &mut Object<'_>) {
         data.optional("commit", self.commit.as_ref().map(CommitId::as_str));
+        if let Some(dirty) = self.dirty {
+            data.truth("dirty", dirty);
+        }
         data.number("problems_total", self.total);
         let first = self.problems.iter().take(MAX_PROBLEMS);
         data.list("problems", first, |object, problem| {

@@ -29,6 +29,7 @@ fn registry() -> RegistryRef {
         generation: 7,
         digest: Digest::of(b"registry"),
         commit: CommitId::parse(&"a".repeat(40)).ok(),
+        dirty: Some(true),
     }
 }
 
@@ -101,6 +102,7 @@ fn registry_events() -> Vec<ControlEvent> {
         }),
         ControlEvent::RegistryRejected(RegistryRejected {
             commit: registry().commit,
+            dirty: Some(false),
             total: 1,
             problems: vec![Location {
                 file: text.clone(),

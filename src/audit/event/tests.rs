@@ -53,6 +53,7 @@ fn trail(text: &str) -> Trail {
         generation: 7,
         digest: Digest::of(b"registry"),
         commit: Some(CommitId::parse(&"a".repeat(40)).unwrap()),
+        dirty: Some(false),
     });
     trail
 }
@@ -114,6 +115,7 @@ fn token_issued_has_the_documented_form() {
             "generation": 7,
             "digest": Digest::of(b"registry").to_string(),
             "commit": "a".repeat(40),
+            "dirty": false,
         },
     });
     assert_eq!(event["data"], expected);
@@ -172,6 +174,7 @@ fn the_longest_control_events_fit_a_line() {
     };
     let rejected = ControlEvent::RegistryRejected(RegistryRejected {
         commit: None,
+        dirty: None,
         total: 1000,
         problems: vec![problem; 1000],
         serving: trail("x").registry,

@@ -79,6 +79,9 @@ pub(super) fn fill_registry(object: &mut Object<'_>, registry: &RegistryRef) {
     object.number("generation", registry.generation);
     object.shown("digest", registry.digest);
     object.optional("commit", registry.commit.as_ref().map(CommitId::as_str));
+    if let Some(dirty) = registry.dirty {
+        object.truth("dirty", dirty);
+    }
 }
 
 fn request(data: &mut Object<'_>, trail: &Trail) {

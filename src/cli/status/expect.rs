@@ -1,6 +1,7 @@
 //! `grantd status --expect-commit`: whether a commit is live, for deploy pipelines. Touches: net, clock.
 //!
-//! A commit is live when the daemon serves the registry as that commit has it. It need not have changed the
+//! A commit is live when the daemon serves the registry as that commit has it: a folder that differs from its
+//! commit is not it. It need not have changed the
 //! registry: a daemon tells the commit of its folder as soon as `HEAD` moves. A daemon that does not run is
 //! waited for as well, for a deployment may restart it.
 
@@ -23,6 +24,12 @@ const FEWEST: usize = 7;
 
 /// Most digits: a SHA-256.
 const MOST: usize = 64;
+
+/// What somebody changed by hand is not what was reviewed.
+const DIRTY: &str = "the folder differs from its commit: git status says where";
+
+/// A proof that can't be given is none.
+const UNKNOWN: &str = "it is not known whether the folder differs from its commit";
 
 /// The commit that should be live, or how it begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,10 +114,16 @@ fn judge(expected: &Expected, report: StatusReport) -> Found {
         }
         Some(RegistryReport {
             commit: Some(commit),
+            dirty,
             ..
         }) => {
             if !expected.is(commit) {
                 why.push(format!("{commit} is served"));
+            }
+            match dirty {
+                Some(false) => {}
+                Some(true) => why.push(DIRTY.to_owned()),
+                None => why.push(UNKNOWN.to_owned()),
             }
         }
     }
@@ -168,6 +181,7 @@ mod tests {
         StatusReport {
             registry: Some(RegistryReport {
                 commit: commit.map(str::to_owned),
+                dirty: Some(false),
                 ..RegistryReport::default()
             }),
             problems: problems.iter().map(|it| (*it).to_owned()).collect(),
@@ -208,6 +222,13 @@ mod tests {
         assert!(!other.live);
         assert!(other.why.join(" ").contains("is served a.toml:1:1: wrong"));
         assert!(!judge(&expected, report(None, &[])).live);
+        for dirty in [Some(true), None] {
+            let mut report = report(Some(COMMIT), &[]);
+            if let Some(registry) = &mut report.registry {
+                registry.dirty = dirty;
+            }
+            assert!(!judge(&expected, report).live, "{dirty:?}");
+        }
         let none = judge(&expected, StatusReport::default());
         assert_eq!(none.why, ["no registry was accepted yet"]);
     }

@@ -95,7 +95,12 @@ fn registry(report: Option<&RegistryReport>, page: &mut Page) {
     );
     page.more(&format!("digest {}", report.digest));
     if let Some(commit) = &report.commit {
-        page.more(&format!("commit {commit}"));
+        let words = match report.dirty {
+            Some(true) => ", dirty: the folder differs from it",
+            Some(false) => "",
+            None => ", and it is not known whether the folder differs from it",
+        };
+        page.more(&format!("commit {commit}{words}"));
     }
 }
 

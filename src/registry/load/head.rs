@@ -67,7 +67,8 @@ fn is_fresh(index: &Path, now: UnixMillis) -> bool {
     age.is_some_and(|age| Duration::from_millis(age) < INDEX_RESTED)
 }
 
-fn repository(folder: &Path) -> Option<gix::Repository> {
+/// The repository whose work tree `folder` is in.
+pub(super) fn repository(folder: &Path) -> Option<gix::Repository> {
     let folder = std::fs::canonicalize(folder).ok()?;
     let trust = gix::sec::trust::Mapping {
         full: gix::open::Options::isolated(),

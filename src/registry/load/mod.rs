@@ -7,6 +7,7 @@
 //! empty or unreadable is a [`LoadError`], never an empty registry. Nothing but regular files is
 //! opened, and nothing outside of the root.
 
+mod committed;
 mod entry;
 mod head;
 mod scan;
@@ -24,6 +25,7 @@ use super::source::{Place, Source};
 use crate::clock::Clock;
 use crate::domain::{CommitId, UnixMillis};
 use entry::Stamp;
+use gix::ObjectId;
 use head::Head;
 use scan::Scan;
 
@@ -127,6 +129,9 @@ pub struct Loaded {
     pub warnings: Vec<Problem>,
     /// The git commit of the work tree, where the folder is in one.
     pub commit: Option<CommitId>,
+    /// Whether the files are others than that commit's. `None` where there is no commit, where an entry
+    /// could not be read, or where git can't be.
+    pub dirty: Option<bool>,
 }
 
 /// What one look at the folder found.
@@ -159,6 +164,8 @@ struct Remembered {
     /// Whether it had rested when it was read, so that its stamp stands for its content.
     rested: bool,
     source: Arc<Source>,
+    /// What git calls its content; only found out in a work tree.
+    blob: Option<ObjectId>,
 }
 
 /// What a scan saw, for comparison with the next one.
@@ -223,7 +230,7 @@ impl Loader {
             return Look::Unsettled;
         }
         let result = match &seen.scan {
-            Ok(scan) => match self.read(scan, now) {
+            Ok(scan) => match self.read(scan, now, seen.commit.is_some()) {
                 Some((sources, problems)) => Ok((sources, problems, scan.warnings.clone())),
                 None => return self.unsettled(seen),
             },
@@ -236,6 +243,7 @@ impl Loader {
         self.pending = None;
         self.told = Some(seen);
         Look::Changed(result.map(|(sources, problems, warnings)| Loaded {
+            dirty: self.is_dirty(commit.as_ref(), &problems),
             sources,
             problems,
             warnings,
@@ -281,22 +289,52 @@ impl Loader {
         differs
     }
 
+    /// Whether the files that were read last are others than this commit's.
+    fn is_dirty(&self, commit: Option<&CommitId>, problems: &[Problem]) -> Option<bool> {
+        // What could not be read may be as it was committed, or not.
+        if !problems.is_empty() {
+            return None;
+        }
+        let files = committed::Files {
+            count: self.files.len(),
+            blob: &|path| self.files.get(path)?.blob,
+        };
+        committed::differs(&self.root, commit?, &files)
+    }
+
     /// Reads what is not remembered. `None` when a file changed under the reading.
-    fn read(&mut self, scan: &Scan, now: UnixMillis) -> Option<(Vec<Arc<Source>>, Vec<Problem>)> {
+    fn read(
+        &mut self,
+        scan: &Scan,
+        now: UnixMillis,
+        in_git: bool,
+    ) -> Option<(Vec<Arc<Source>>, Vec<Problem>)> {
         let mut problems = scan.problems.clone();
         let mut sources = Vec::with_capacity(scan.entries.len());
         let mut files = HashMap::with_capacity(scan.entries.len());
         for (path, entry) in &scan.entries {
             let remembered = match self.files.remove(path) {
-                Some(known) if known.rested && known.stamp == entry.stamp => known,
+                Some(known)
+                    if known.rested
+                        && known.stamp == entry.stamp
+                        && (!in_git || known.blob.is_some()) =>
+                {
+                    known
+                }
                 known => match scan.read(entry, self.limits.file_bytes) {
                     Ok(bytes) => {
+                        let blob = if in_git {
+                            committed::blob_id(&bytes)
+                        } else {
+                            None
+                        };
                         let read = Source::new(path, bytes);
                         let same = known.filter(|known| known.source.same_content(&read));
                         Remembered {
                             stamp: entry.stamp,
                             rested: has_rested(&entry.stamp, now),
                             source: same.map_or_else(|| Arc::new(read), |known| known.source),
+                            blob,
                         }
                     }
                     Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,

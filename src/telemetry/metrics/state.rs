@@ -73,10 +73,15 @@ pub(super) fn of_registry(
 fn of_served(served: &Served, seen: &Seen, page: &mut Page<'_>) -> fmt::Result {
     let digest = served.snapshot.digest.to_string();
     let commit = served.commit.as_ref().map_or("", CommitId::as_str);
+    let dirty = match served.dirty {
+        Some(true) => "true",
+        Some(false) => "false",
+        None => "",
+    };
     page.info(
         "grantd_registry",
         "What is served",
-        &[("digest", &digest), ("commit", commit)],
+        &[("digest", &digest), ("commit", commit), ("dirty", dirty)],
     )?;
     page.gauge(
         "grantd_registry_applied_timestamp_seconds",

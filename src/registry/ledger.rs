@@ -151,14 +151,16 @@ impl Ledger {
         }
     }
 
-    /// Forgets credentials that are not in this registry: those without a use; those out of it for
-    /// [`GONE_FOR`] and not used for [`KEPT_FOR`]; and, beyond [`MOST_GONE`], those that were not used for
-    /// the longest time.
+    /// Forgets credentials that have been out of the registry for [`GONE_FOR`] and were not used for
+    /// [`KEPT_FOR`]; beyond [`MOST_GONE`] of them also those that were not used for the longest time.
+    ///
+    /// `snapshot` is what was served a moment ago. What a registry that is applied right now brings is only
+    /// marked, and found in the registry the next time: its cell is in use.
     pub fn forget(&self, snapshot: &Snapshot, now: UnixSeconds) {
         let secrets = snapshot.clients.values().flat_map(|client| &client.secrets);
         let present: HashSet<CredentialMark> = secrets.map(CredentialMark::of).collect();
         let mut shards = self.lock();
-        let mut gone = Vec::new();
+        let mut kept = Vec::new();
         for shard in shards.iter_mut() {
             shard.forget(|entry| {
                 if present.contains(&entry.mark) {
@@ -166,26 +168,23 @@ impl Ledger {
                     return false;
                 }
                 let since = *entry.gone.get_or_insert(now);
-                let Some(at) = entry.cell.at() else {
-                    return true;
-                };
-                let old = now.since(since) >= GONE_FOR && now.since(at) >= KEPT_FOR;
-                if !old {
-                    gone.push(at);
+                let unused = entry.cell.at().is_none_or(|at| now.since(at) >= KEPT_FOR);
+                let goes = unused && now.since(since) >= GONE_FOR;
+                if !goes && since < now {
+                    kept.push(entry.cell.at());
                 }
-                old
+                goes
             });
         }
-        let Some(excess) = gone.len().checked_sub(MOST_GONE).filter(|it| *it > 0) else {
-            return;
-        };
-        gone.sort_unstable();
-        let Some(limit) = gone.get(excess).copied() else {
+        let excess = kept.len().saturating_sub(MOST_GONE);
+        kept.sort_unstable();
+        // Those without a use come first.
+        let Some(limit) = kept.get(excess).filter(|_| excess > 0) else {
             return;
         };
         for shard in shards.iter_mut() {
             shard.forget(|entry| {
-                entry.gone.is_some() && entry.cell.at().is_none_or(|at| at < limit)
+                entry.gone.is_some_and(|since| since < now) && entry.cell.at() < *limit
             });
         }
     }

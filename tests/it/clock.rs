@@ -17,7 +17,7 @@ use crate::support::{
 const ENDED: Duration = Duration::from_secs(30);
 
 /// The library that tells a process another time.
-fn libfaketime() -> PathBuf {
+pub fn libfaketime() -> PathBuf {
     let folders = std::fs::read_dir("/usr/lib").unwrap();
     let found = folders
         .map(|folder| folder.unwrap().path().join("faketime/libfaketime.so.1"))

@@ -123,14 +123,18 @@ fn what_left_the_registry_is_forgotten_after_a_while_and_not_before() {
     ledger.bind(&without);
     ledger.forget(&without, NOW);
     assert_eq!(ledger.len(), 2, "gone since now");
-    // It comes back: the time begins anew.
+    // It comes back: the time begins anew. The other one is out of the registry since now.
     ledger.forget(&with, NOW.plus(GONE_FOR));
-    assert_eq!(ledger.len(), 1, "without a use and out of the registry");
+    assert_eq!(ledger.len(), 2);
     ledger.forget(&without, NOW.plus(GONE_FOR));
-    assert_eq!(ledger.len(), 1);
+    assert_eq!(ledger.len(), 2);
     let day_after = NOW.plus(GONE_FOR).plus(GONE_FOR);
     ledger.forget(&without, day_after);
-    assert!(ledger.is_empty());
+    assert_eq!(
+        ledger.len(),
+        1,
+        "what is in the registry stays, used or not"
+    );
     // The store learns it.
     let emptied = ShardUses {
         shard: shard_of(mark),
@@ -157,7 +161,14 @@ fn beyond_the_most_that_is_kept_the_oldest_go_first() {
     let used = |number: usize| UnixSeconds::new(1_700_000_000 + number as u64);
     let ledger = Ledger::of((0..MOST_GONE + 500).map(|number| (mark(number), used(number))));
     assert_eq!(ledger.len(), MOST_GONE + 500);
-    ledger.forget(&registry(&[]), used(MOST_GONE));
+    let later = used(MOST_GONE);
+    ledger.forget(&registry(&[]), later);
+    assert_eq!(
+        ledger.len(),
+        MOST_GONE + 500,
+        "gone since now: perhaps just being applied"
+    );
+    ledger.forget(&registry(&[]), later.plus(Lifetime::from_seconds(1)));
     assert_eq!(ledger.len(), MOST_GONE);
     let kept = ledger.unsaved(0, ALL).shards;
     let gone: HashSet<_> = (0..500).map(mark).collect();
@@ -167,6 +178,18 @@ fn beyond_the_most_that_is_kept_the_oldest_go_first() {
             .flat_map(|it| &it.uses)
             .all(|(mark, _)| !gone.contains(mark))
     );
+}
+
+/// A registry that is applied while the one before is tidied by.
+#[test]
+fn what_is_new_is_not_forgotten_before_it_is_served() {
+    let ledger = Ledger::default();
+    let (served, next) = (registry(&[1]), registry(&[1, 2]));
+    ledger.bind(&served);
+    ledger.bind(&next);
+    ledger.forget(&served, NOW);
+    note(&next, 1, NOW);
+    assert_eq!(ledger.unsaved(0, ALL).shards.len(), 1, "its use is written");
 }
 
 proptest! {

@@ -5,10 +5,8 @@ mod status;
 
 use serde::{Deserialize, Serialize};
 
-pub(super) use credentials::MAX_USE_LINE;
-pub use credentials::{
-    ClientReport, CredentialReport, CredentialUse, MAX_USES, RotatingReport, UsePage,
-};
+pub use credentials::{ClientReport, CredentialReport, CredentialUse, RotatingReport};
+pub(super) use credentials::{MAX_USE_LINE, MAX_USES, UsePage};
 pub use status::{
     ClockReport, ExpiringReport, ExpiryReport, JournalReport, KeyReport, MAX_EXPIRIES,
     RegistryReport, StatusReport, StreamReport,

@@ -254,16 +254,16 @@ fn many(count: usize) -> Registry {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_export_has_every_credential_once_however_many_there_are() {
     let count = long_or(100_000, 12_000);
-    let daemon = Grantd::serve().registry(many(count)).start();
+    let daemon = Grantd::dev().registry(many(count)).start();
     uses(&daemon, 2).await;
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("last-use.json");
     let path = file.display().to_string();
     let text = said(&status(&daemon, &["--export", &path]));
-    // The company's twelve secrets.
+    // The eleven secrets of the company, and that of the demo client.
     let expected = format!(
         "{path}: {} credentials, of 1 of which a use is known\n",
-        count + 11
+        count + 12
     );
     assert_eq!(text, expected);
     assert_eq!(
@@ -274,7 +274,7 @@ async fn an_export_has_every_credential_once_however_many_there_are() {
     assert_eq!(export["format"], "grantd last use v1");
     UnixSeconds::parse_rfc3339(export["exported"].as_str().unwrap()).unwrap();
     let credentials = export["credentials"].as_array().unwrap();
-    assert_eq!(credentials.len(), count + 11);
+    assert_eq!(credentials.len(), count + 12);
     let clients = credentials.iter().map(|it| it["client"].as_str().unwrap());
     assert!(clients.is_sorted());
     for credential in client(&daemon, "rotating")["credentials"]

@@ -9,10 +9,10 @@ use crate::registry::snapshot::{Client, Snapshot, StoredSecret};
 
 /// Most credentials that a status tells of clients with several: more than anybody reads. Each takes up to
 /// 1.2 KB, for a label may be escaped.
-pub const MAX_ROTATING: usize = 200;
+pub(super) const MAX_ROTATING: usize = 200;
 
 /// Most credentials of one page of last uses: about half a megabyte.
-pub const MAX_USES: usize = 5000;
+pub(in crate::admin) const MAX_USES: usize = 5000;
 
 /// Longest line of a page in bytes: two ids, a moment and what is around them take 260.
 pub(in crate::admin) const MAX_USE_LINE: usize = 1024;
@@ -79,11 +79,11 @@ pub struct CredentialUse {
 
 /// A page of an export: whole clients, in the order of their ids.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct UsePage {
+pub(in crate::admin) struct UsePage {
     /// The credentials.
-    pub uses: Vec<CredentialUse>,
+    pub(in crate::admin) uses: Vec<CredentialUse>,
     /// The client after which the next page begins; `None` at the end.
-    pub next: Option<String>,
+    pub(in crate::admin) next: Option<String>,
 }
 
 impl ClientReport {
@@ -153,7 +153,7 @@ impl RotatingReport {
 impl UsePage {
     /// The clients behind this one: as many as fit [`MAX_USES`] credentials, at least one.
     #[must_use]
-    pub fn of(snapshot: &Snapshot, after: Option<&ClientId>) -> Self {
+    pub(in crate::admin) fn of(snapshot: &Snapshot, after: Option<&ClientId>) -> Self {
         let clients = snapshot.clients.values();
         let mut clients: Vec<&Arc<Client>> = clients
             .filter(|client| after.is_none_or(|after| client.id > *after))

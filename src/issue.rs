@@ -69,9 +69,23 @@ pub async fn issue<S: Sources>(
         Ok(token) => Decision::Issued(token),
         Err(denial) => Decision::Refused(denial),
     };
-    desk.journal
+    let recorded = desk
+        .journal
         .record(decision, &trail, desk.clock.now(), desk.record_time)
-        .await
+        .await?;
+    Ok(still_given(recorded, &world, &desk.current))
+}
+
+/// The disk may have taken its time. A token of a client that an operator disabled meanwhile does not leave,
+/// though its event stands: an issued event means that a token was made, not that it arrived.
+fn still_given(recorded: Recorded, seen: &World, current: &Current) -> Recorded {
+    if current.is(seen) {
+        return recorded;
+    }
+    let overlay = &current.load().overlay;
+    recorded.unless(Denial::ClientDisabledByOperator, |client| {
+        overlay.disables(client).is_some()
+    })
 }
 
 async fn decide<S: Sources>(
@@ -82,13 +96,13 @@ async fn decide<S: Sources>(
 ) -> Result<SignedToken, Denial> {
     note_request(trail, request);
     let now = desk.clock.now_seconds();
-    let registry = &*world.registry.as_ref().ok_or(Denial::NoRegistry)?.snapshot;
+    let registry = &*usable(world, now)?.snapshot;
     let rings = world.rings.as_ref().ok_or(Denial::NoSigningKey)?;
 
     let claim = client_auth::identify(request, registry); // unknown client: a decoy, no early return
     note_claim(trail, request, claim.client());
     let evidence = desk.sources.gather(claim.need()).await?; // ready at once: generated secrets need nothing
-    let verified = client_auth::verify(claim, &evidence, now)
+    let verified = client_auth::verify(claim, &evidence, &world.overlay, now)
         .map_err(|refused| note_refused(trail, &refused))?;
     let spent = evidence::spend(&desk.sources, verified.marks(), now).await?;
     let proof = verified.accept(spent); // a Proof only after its marks are spent
@@ -100,7 +114,8 @@ async fn decide<S: Sources>(
     mint::sign(&grant, &desk.issuer, rings, random::token_id(), now)
 }
 
-/// The awaits above may have taken time. A client that was taken away or disabled meanwhile gets nothing,
+/// The awaits above may have taken time. A client that was taken away or disabled meanwhile, by the registry
+/// or by an operator, gets nothing,
 /// nor is a key used that was taken out meanwhile.
 fn still_admitted(
     proof: &Proof,
@@ -111,13 +126,13 @@ fn still_admitted(
     if std::ptr::eq(seen, current) {
         return Ok(());
     }
-    let registry = current.registry.as_ref().ok_or(Denial::NoRegistry)?;
+    let registry = usable(current, now)?;
     let client = registry
         .snapshot
         .clients
         .get(&proof.client().id)
         .ok_or(Denial::ClientDisabled)?;
-    client_auth::admit(client, now)?;
+    client_auth::admit(client, &current.overlay, now)?;
     match (&current.rings, &seen.rings) {
         (Some(now), Some(then)) if !now.withdrawn_since(then) => Ok(()),
         _ => Err(Denial::NoSigningKey),
@@ -132,6 +147,13 @@ fn note_use(proof: &Proof, rings: &Rings, now: UnixSeconds) {
     {
         secret.last_use.note(now);
     }
+}
+
+/// The registry, unless it has not been the folder's for too long.
+fn usable(world: &World, now: UnixSeconds) -> Result<&Served, Denial> {
+    let served = world.registry.as_deref();
+    let usable = served.filter(|served| served.is_usable(now));
+    usable.ok_or(Denial::NoRegistry)
 }
 
 fn note_request(trail: &mut Trail, request: &TokenRequest) {

@@ -2,14 +2,16 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use grantd::cli::{Cli, Io, run};
+use grantd::cli::{Io, parse, run};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
     let mut io = Io {
         out: &mut std::io::stdout(),
         err: &mut std::io::stderr(),
     };
-    ExitCode::from(run(&cli, &mut io) as u8)
+    let exit = match parse(std::env::args_os()) {
+        Ok(cli) => run(&cli, &mut io),
+        Err(exit) => exit,
+    };
+    ExitCode::from(exit.code())
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::protocol::{
-    Answer, ClientReport, CredentialUse, KeysOutcome, MAX_ANSWER, MAX_USE_LINE, MAX_USES, Request,
-    StatusReport,
+    AcceptedRegistry, Answer, ChangeReport, ClientReport, CredentialUse, KeysOutcome, MAX_ANSWER,
+    MAX_USE_LINE, MAX_USES, OverlayReport, Request, StatusReport,
 };
 use crate::audit::chain::MAX_LINE;
 use crate::domain::Lifetime;
@@ -105,11 +105,15 @@ impl AdminClient {
         })
     }
 
-    /// Rotates rings: of one algorithm, of all, or away from a key that is in wrong hands.
+    /// Rotates rings: of one algorithm, of all, or away from a key that is in wrong hands. What was done, and
+    /// what is not as it should be.
     ///
     /// # Errors
     /// [`ClientFault::Refused`] with the rotation's own words.
-    pub fn rotate_keys(&mut self, command: &Command) -> Result<KeysOutcome, ClientFault> {
+    pub fn rotate_keys(
+        &mut self,
+        command: &Command,
+    ) -> Result<(KeysOutcome, Vec<String>), ClientFault> {
         let request = match command {
             Command::Rotate { algorithm } => Request::KeysRotate {
                 algorithm: algorithm.map(|algorithm| algorithm.name().to_owned()),
@@ -121,7 +125,9 @@ impl AdminClient {
             },
             Command::AcceptClock => Request::ClockAccept,
         };
-        self.ask(&request)?.keys.ok_or(ClientFault::Answer)
+        let answer = self.ask(&request)?;
+        let keys = answer.keys.ok_or(ClientFault::Answer)?;
+        Ok((keys, answer.warnings))
     }
 
     /// How the daemon stands, with what expires within this window, or within that of its settings.
@@ -164,12 +170,48 @@ impl AdminClient {
         })
     }
 
+    /// What operators took away.
+    ///
+    /// # Errors
+    /// [`ClientFault`].
+    pub fn overlay(&mut self) -> Result<OverlayReport, ClientFault> {
+        let answer = self.ask(&Request::OverlayList)?;
+        answer.overlay.ok_or(ClientFault::Answer)
+    }
+
+    /// Has the overlay changed by a request that does so; the change, and what is not as it should be.
+    ///
+    /// # Errors
+    /// [`ClientFault::Refused`] with the daemon's own words.
+    pub fn change(
+        &mut self,
+        request: &Request,
+    ) -> Result<(ChangeReport, Vec<String>), ClientFault> {
+        let answer = self.ask(request)?;
+        let change = answer.change.ok_or(ClientFault::Answer)?;
+        Ok((change, answer.warnings))
+    }
+
+    /// Releases a change of the registry that is held back.
+    ///
+    /// # Errors
+    /// [`ClientFault::Refused`] when another change waits, or none.
+    pub fn accept_registry(&mut self, change: &str) -> Result<AcceptedRegistry, ClientFault> {
+        let change = change.to_owned();
+        let answer = self.ask(&Request::RegistryAccept { change })?;
+        answer.accepted.ok_or(ClientFault::Answer)
+    }
+
     fn ask(&mut self, request: &Request) -> Result<Answer, ClientFault> {
         let mut line = serde_json::to_vec(request).map_err(|_| ClientFault::Answer)?;
         line.push(b'\n');
-        self.stream.get_mut().write_all(&line)?;
-        let answer: Answer =
-            serde_json::from_slice(&self.line(MAX_ANSWER)?).map_err(|_| ClientFault::Answer)?;
+        let sent = self.stream.get_mut().write_all(&line);
+        // Who is not let in is told so before it has asked, and the question meets a closed door.
+        let line = match (sent, self.line(MAX_ANSWER)) {
+            (Err(unsent), Err(_)) => return Err(unsent.into()),
+            (_, answered) => answered?,
+        };
+        let answer: Answer = serde_json::from_slice(&line).map_err(|_| ClientFault::Answer)?;
         if answer.ok {
             return Ok(answer);
         }

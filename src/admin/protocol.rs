@@ -1,15 +1,19 @@
 //! What goes over the admin socket. Pure.
 
 mod credentials;
+mod overlay;
 mod status;
 
 use serde::{Deserialize, Serialize};
 
 pub use credentials::{ClientReport, CredentialReport, CredentialUse, RotatingReport};
 pub(super) use credentials::{MAX_USE_LINE, MAX_USES, UsePage};
+pub use overlay::{
+    ChangeReport, InvalidReport, MAX_STATUS_ENTRIES, OverlayEntryReport, OverlayReport,
+};
 pub use status::{
-    ClockReport, ExpiringReport, ExpiryReport, JournalReport, KeyReport, MAX_EXPIRIES,
-    RegistryReport, StatusReport, StreamReport,
+    ClockReport, ExpiringReport, ExpiryReport, HeldReport, JournalReport, KeyReport,
+    LastGoodReport, MAX_EXPIRIES, RegistryReport, StatusReport, StreamReport,
 };
 
 use crate::domain::{KeyId, UnixSeconds};
@@ -42,8 +46,7 @@ pub enum Request {
         #[serde(default)]
         wait_ms: u64,
     },
-    /// Let the next key of a ring sign, or take a key away. Needs the daemon's own user or root, as all
-    /// requests do.
+    /// Let the next key of a ring sign, or take a key away.
     KeysRotate {
         /// The ring, by its algorithm's name; all where left out.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -71,6 +74,82 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         after: Option<String>,
     },
+    /// No token for a client any more.
+    ClientDisable {
+        /// The client.
+        client: String,
+        /// Why, in one line.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// Tokens are void: of a client, one, or, where neither is named, all.
+    Revoke {
+        /// Those of this client.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        client: Option<String>,
+        /// The one with this `jti`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        jti: Option<String>,
+        /// Those that were issued before this moment, in RFC 3339; without it, until now.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        before: Option<String>,
+        /// Why, in one line.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// An entry of the overlay is dropped: this one, or the one that disables this client.
+    OverlayClear {
+        /// Its number.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        entry: Option<u64>,
+        /// Its client.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        client: Option<String>,
+        /// Also where that brings something back to life.
+        #[serde(default)]
+        force: bool,
+        /// Why, in one line.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// What operators took away.
+    OverlayList,
+    /// Release a change of the registry that is held back.
+    RegistryAccept {
+        /// What it takes away, as a hash.
+        change: String,
+    },
+}
+
+impl Request {
+    /// Whether it only looks: what the read-only socket takes.
+    #[must_use]
+    pub const fn only_looks(&self) -> bool {
+        match self {
+            Self::AuditLines { .. }
+            | Self::Status { .. }
+            | Self::Client { .. }
+            | Self::LastUse { .. }
+            | Self::OverlayList => true,
+            Self::KeysRotate { .. }
+            | Self::ClockAccept
+            | Self::ClientDisable { .. }
+            | Self::Revoke { .. }
+            | Self::OverlayClear { .. }
+            | Self::RegistryAccept { .. } => false,
+        }
+    }
+}
+
+/// What came of a release.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcceptedRegistry {
+    /// The change that was released.
+    pub change: String,
+    /// The generation that is served with it; `None` when that takes longer.
+    pub generation: Option<u64>,
+    /// The digest that is served with it; `None` when that takes longer.
+    pub digest: Option<String>,
 }
 
 /// What a command did to the key rings.
@@ -158,6 +237,15 @@ pub(super) struct Answer {
     pub(super) next: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) now: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) overlay: Option<OverlayReport>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) change: Option<ChangeReport>,
+    /// What is not as it should be though it was done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) warnings: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) accepted: Option<AcceptedRegistry>,
 }
 
 impl Answer {

@@ -1,27 +1,32 @@
-//! The daemon's end of the admin socket. Touches: fs, net.
+//! The daemon's end of the sockets. Touches: net.
 
 use std::fmt;
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{sleep, timeout};
 
+use super::accept::Accept;
+use super::access::{Kind, Listening};
+use super::change::{self, Change, Done};
 use super::credentials;
 use super::protocol::{
-    Answer, KeysOutcome, MAX_LINES, MAX_REQUEST, MAX_WAIT_MS, Request, StatusReport,
+    Answer, ChangeReport, KeysOutcome, MAX_LINES, MAX_REQUEST, MAX_WAIT_MS, OverlayEntryReport,
+    OverlayReport, Request, StatusReport,
 };
+use crate::audit::Journal;
 use crate::audit::chain::Line;
+use crate::audit::event::{AdminAct, AdminEvent, ControlEvent};
 use crate::audit::journal::Tail;
-use crate::domain::{Algorithm, KeyId, Lifetime};
+use crate::domain::{Algorithm, Caller, KeyId, Lifetime};
 use crate::keys::rotate::{self, Command};
 use crate::registry::check::expiries;
+use crate::registry::overlay::{self, MAX_ENTRIES};
 use crate::tasks::Tasks;
 use crate::telemetry::status::Status;
 
@@ -66,44 +71,25 @@ pub struct AdminPorts {
     pub tail: Tail,
     /// Runs connections, and what blocks.
     pub tasks: Tasks,
+    /// Records who did what.
+    pub journal: Journal,
     /// Commands for the keys' task.
     pub keys: mpsc::Sender<rotate::Request>,
+    /// Changes of what operators take away.
+    pub changes: mpsc::Sender<Change>,
     /// Sees how the daemon stands.
     pub look: Look,
-}
-
-/// The socket can't be made.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot make the admin socket {}", path.display())]
-pub struct BindFault {
-    path: PathBuf,
-    source: io::Error,
-}
-
-/// Makes the socket, for its owner alone. One that is left of a daemon before is replaced: call this
-/// only while holding the lock of the state directory.
-///
-/// # Errors
-/// [`BindFault`]: the path is too long for a socket (107 bytes), or the directory can't be written.
-pub fn bind(path: &Path) -> Result<UnixListener, BindFault> {
-    let fault = |source| BindFault {
-        path: path.to_owned(),
-        source,
-    };
-    match std::fs::remove_file(path) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(fault(error)),
-    }
-    let listener = UnixListener::bind(path).map_err(fault)?;
-    // The peer's user is checked for each connection; the mode is a second door.
-    let owner_only = std::fs::Permissions::from_mode(0o600);
-    std::fs::set_permissions(path, owner_only).map_err(fault)?;
-    Ok(listener)
+    /// Releases changes that are held back.
+    pub accept: Accept,
 }
 
 /// Answers requests until the daemon stops. Start it by `tasks.spawn("admin", …)`.
-pub async fn serve(listener: UnixListener, ports: AdminPorts) {
+pub async fn serve(listening: Listening, ports: AdminPorts) {
+    let Listening {
+        listener,
+        kind,
+        by_file,
+    } = listening;
     let callers = Arc::new(Semaphore::new(MAX_CALLERS));
     let stopping = ports.tasks.stopping();
     loop {
@@ -128,7 +114,7 @@ pub async fn serve(listener: UnixListener, ports: AdminPorts) {
         ports.tasks.clone().spawn_short(async move {
             let _place = place;
             tokio::select! {
-                ended = converse(stream, &ports) => {
+                ended = admit(stream, (kind, by_file), &ports) => {
                     if let Err(error) = ended {
                         tracing::debug!(%error, "an admin connection broke");
                     }
@@ -139,15 +125,38 @@ pub async fn serve(listener: UnixListener, ports: AdminPorts) {
     }
 }
 
-async fn converse(stream: UnixStream, ports: &AdminPorts) -> io::Result<()> {
-    let caller = stream.peer_cred()?.uid();
+/// Lets in whom the socket's file lets in; where it is its owner's alone, only root and the owner.
+async fn admit(
+    stream: UnixStream,
+    (kind, by_file): (Kind, bool),
+    ports: &AdminPorts,
+) -> io::Result<()> {
+    let peer = stream.peer_cred()?;
+    let caller = Caller {
+        uid: peer.uid(),
+        gid: peer.gid(),
+        pid: peer.pid().and_then(|pid| pid.try_into().ok()).unwrap_or(0),
+    };
     let (reader, mut writer) = stream.into_split();
-    if caller != 0 && caller != rustix::process::geteuid().as_raw() {
-        tracing::warn!(uid = caller, "refused a caller of the admin socket");
+    let owner = caller.uid == 0 || caller.uid == rustix::process::geteuid().as_raw();
+    if !by_file && !owner {
+        tracing::warn!(
+            uid = caller.uid,
+            pid = caller.pid,
+            "refused a caller of the admin socket"
+        );
         let answer = Answer::refuse("only root and the daemon's own user are served here");
         return writer.write_all(&answer.to_line()).await;
     }
-    let mut reader = BufReader::new(reader);
+    converse(BufReader::new(reader), writer, (kind, caller), ports).await
+}
+
+async fn converse(
+    mut reader: BufReader<OwnedReadHalf>,
+    mut writer: OwnedWriteHalf,
+    (kind, caller): (Kind, Caller),
+    ports: &AdminPorts,
+) -> io::Result<()> {
     loop {
         let Ok(line) = timeout(IDLE, next_request(&mut reader)).await else {
             return Ok(());
@@ -155,10 +164,16 @@ async fn converse(stream: UnixStream, ports: &AdminPorts) -> io::Result<()> {
         let Some(line) = line? else {
             return Ok(());
         };
-        let request = serde_json::from_slice(&line);
+        let request = serde_json::from_slice::<Request>(&line);
         let answered = async {
             match request {
-                Ok(request) => answer(request, ports, &mut writer).await,
+                Ok(request) if kind == Kind::Status && !request.only_looks() => {
+                    let answer = Answer::refuse(
+                        "this socket only looks: changes go through the admin socket",
+                    );
+                    writer.write_all(&answer.to_line()).await
+                }
+                Ok(request) => answer(request, caller, ports, &mut writer).await,
                 Err(error) => {
                     let answer = Answer::refuse(format!("not a request: {error}"));
                     writer.write_all(&answer.to_line()).await
@@ -182,40 +197,128 @@ async fn next_request(reader: &mut BufReader<OwnedReadHalf>) -> io::Result<Optio
 
 async fn answer(
     request: Request,
+    caller: Caller,
     ports: &AdminPorts,
     writer: &mut OwnedWriteHalf,
 ) -> io::Result<()> {
-    match request {
+    let answer = match request {
+        Request::RegistryAccept { change } => ports.accept.answer(&change, caller).await,
         Request::AuditLines { from, max, wait_ms } => {
-            audit_lines(ports, (from, max, wait_ms), writer).await
+            return audit_lines(ports, (from, max, wait_ms), writer).await;
         }
         Request::KeysRotate {
             algorithm,
             compromised,
-        } => {
-            let answer = match rotation(algorithm.as_deref(), compromised.as_deref()) {
-                Ok(command) => obey(ports, command).await,
-                Err(reason) => Answer::refuse(reason),
-            };
-            writer.write_all(&answer.to_line()).await
-        }
-        Request::ClockAccept => {
-            let answer = obey(ports, Command::AcceptClock).await;
-            writer.write_all(&answer.to_line()).await
-        }
+        } => match rotation(algorithm.as_deref(), compromised.as_deref()) {
+            Ok(command) => obey(ports, caller, command).await,
+            Err(reason) => Answer::refuse(reason),
+        },
+        Request::ClockAccept => obey(ports, caller, Command::AcceptClock).await,
         Request::Status { expiring_seconds } => {
-            let window = expiring_seconds.map(Lifetime::from_seconds);
-            let answer = status(ports, window).await;
-            writer.write_all(&answer.to_line()).await
+            status(ports, expiring_seconds.map(Lifetime::from_seconds)).await
         }
-        Request::Client { id } => {
-            let answer = credentials::client(ports, id).await;
-            writer.write_all(&answer.to_line()).await
-        }
+        Request::Client { id } => credentials::client(ports, id).await,
         Request::LastUse { after } => {
             let page = credentials::last_use(ports, after.as_deref()).await;
-            writer.write_all(&page).await
+            return writer.write_all(&page).await;
         }
+        Request::ClientDisable { client, reason } => {
+            change(ports, caller, change::disable(&client), reason.as_deref()).await
+        }
+        Request::Revoke {
+            client,
+            jti,
+            before,
+            reason,
+        } => {
+            let command = change::revoke(client.as_deref(), jti.as_deref(), before.as_deref());
+            change(ports, caller, command, reason.as_deref()).await
+        }
+        Request::OverlayClear {
+            entry,
+            client,
+            force,
+            reason,
+        } => {
+            let command = change::clear(entry, client.as_deref(), force);
+            change(ports, caller, command, reason.as_deref()).await
+        }
+        Request::OverlayList => list(ports),
+    };
+    writer.write_all(&answer.to_line()).await
+}
+
+/// Has the overlay changed, and says what of it is not as it should be.
+async fn change(
+    ports: &AdminPorts,
+    caller: Caller,
+    command: Result<overlay::Command, String>,
+    reason: Option<&str>,
+) -> Answer {
+    let asked = command.and_then(|command| Ok((command, change::reason(reason)?)));
+    let (command, reason) = match asked {
+        Ok(asked) => asked,
+        Err(error) => return Answer::refuse(error),
+    };
+    match change::ask(&ports.changes, command, caller, reason).await {
+        Err(error) => Answer::refuse(error.to_string()),
+        Ok(done) => {
+            let seen = (ports.look.0)().seen;
+            let registry = seen.registry.as_ref().map(|served| &*served.snapshot);
+            Answer {
+                ok: true,
+                warnings: warnings(&done),
+                change: Some(ChangeReport {
+                    entry: OverlayEntryReport::of(&done.entry, registry),
+                    in_force: done.in_force,
+                    changed: done.changed,
+                }),
+                ..Answer::default()
+            }
+        }
+    }
+}
+
+/// What an operator should know of a change that was made.
+fn warnings(done: &Done) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if done.in_force && !done.entry.kept {
+        warnings.push(
+            "it is in force, but the disk has no room for it: it is tried again, and a restart before would forget it".to_owned(),
+        );
+    }
+    if done.in_force && !done.entry.recorded {
+        warnings.push(
+            "it is in force, but the audit journal takes no event: it is recorded as soon as it can be".to_owned(),
+        );
+    }
+    let client = done.entry.what.client().filter(|_| done.in_force);
+    if let Some(client) = client {
+        match done.says {
+            Some(overlay::Says::Absent) => warnings.push(format!(
+                "the registry has no client {client}: it is in force should there be one; is the id mistyped?"
+            )),
+            Some(overlay::Says::Nothing) => warnings.push(format!(
+                "no registry is served, so nobody knows the client {client}: it is in force whatever comes"
+            )),
+            _ => {}
+        }
+    }
+    warnings
+}
+
+fn list(ports: &AdminPorts) -> Answer {
+    let seen = (ports.look.0)().seen;
+    let registry = seen.registry.as_ref().map(|served| &*served.snapshot);
+    Answer {
+        ok: true,
+        overlay: Some(OverlayReport::of(
+            &seen.overlay,
+            registry,
+            seen.now,
+            MAX_ENTRIES,
+        )),
+        ..Answer::default()
     }
 }
 
@@ -256,14 +359,40 @@ fn rotation(algorithm: Option<&str>, compromised: Option<&str>) -> Result<Comman
     }
 }
 
-async fn obey(ports: &AdminPorts, command: Command) -> Answer {
-    match rotate::ask(&ports.keys, command).await {
-        Ok(outcome) => Answer {
-            ok: true,
-            keys: Some(KeysOutcome::from(&outcome)),
-            ..Answer::default()
+/// Has the keys' task obey, and records who asked: what came of it the task has recorded then.
+async fn obey(ports: &AdminPorts, caller: Caller, command: Command) -> Answer {
+    let act = match &command {
+        Command::AcceptClock => AdminAct::ClockAccepted,
+        Command::Rotate { algorithm } => AdminAct::KeysRotated {
+            algorithm: *algorithm,
+            compromised: None,
         },
-        Err(error) => Answer::refuse(error.to_string()),
+        Command::Compromised { kid } => AdminAct::KeysRotated {
+            algorithm: None,
+            compromised: Some(kid.clone()),
+        },
+    };
+    let outcome = match rotate::ask(&ports.keys, command).await {
+        Ok(outcome) => outcome,
+        Err(error) => return Answer::refuse(error.to_string()),
+    };
+    let event = ControlEvent::Admin(AdminEvent {
+        caller,
+        act,
+        reason: None,
+    });
+    let mut warnings = Vec::new();
+    if let Err(reason) = ports.journal.control(event).await {
+        tracing::error!(%reason, %caller, "who gave a command is not recorded");
+        warnings.push(format!(
+            "it is done, but who asked for it is not recorded: {reason}"
+        ));
+    }
+    Answer {
+        ok: true,
+        keys: Some(KeysOutcome::from(&outcome)),
+        warnings,
+        ..Answer::default()
     }
 }
 

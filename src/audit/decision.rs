@@ -120,6 +120,17 @@ impl Recorded {
         Self(Outcome::Refusal(denial))
     }
 
+    /// The same, unless its token is of a client that was taken away while the event was written: that token
+    /// is dropped, and this refusal answered.
+    pub fn unless(self, denial: Denial, taken_away: impl FnOnce(&ClientId) -> bool) -> Self {
+        match &self.0 {
+            Outcome::Token { token, .. } if taken_away(&token.facts().client) => {
+                Self::refused(denial)
+            }
+            _ => self,
+        }
+    }
+
     /// What may be answered now.
     #[must_use]
     pub fn outcome(self) -> Outcome {

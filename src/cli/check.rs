@@ -90,7 +90,8 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Exit {
     match (told, &update) {
         (Err(_), _) => Exit::Failed,
         (Ok(()), Update::Rejected(rejected)) => refusal_exit(&rejected.why),
-        (Ok(()), Update::Applied(_) | Update::Moved(_)) => Exit::Done,
+        // Only a registry before could hold one back, and there is none.
+        (Ok(()), Update::Applied(_) | Update::Moved(_) | Update::Held(_)) => Exit::Done,
     }
 }
 
@@ -144,7 +145,7 @@ fn tell_text(
                 )
             }
         },
-        Update::Moved(_) => Ok(()),
+        Update::Moved(_) | Update::Held(_) => Ok(()),
     }
 }
 
@@ -191,7 +192,7 @@ fn tell_json(
                 "problems": problems,
             }),
         },
-        Update::Moved(_) => return Ok(()),
+        Update::Moved(_) | Update::Held(_) => return Ok(()),
     };
     writeln!(io.out, "{value}")
 }

@@ -1,4 +1,5 @@
-//! `grantd client new`: a client's file, with its first secret; `snippet` in its own file. Touches: fs, clock.
+//! `grantd client new`: a client's file, with its first secret; the others in files of their own.
+//! Touches: fs, clock.
 
 mod snippet;
 
@@ -9,10 +10,10 @@ use toml_edit::{Array, Datetime, DocumentMut, Item, Table, value};
 use super::secret::{
     EditError, Folder, NewSecret, SecretArgs, Written, alone_is_fine, create, finish,
 };
-use super::{Exit, Format, Io, help};
+use super::{Exit, Format, Io, help, overlay};
 use crate::domain::{ClientId, Owner, ResourceName, ScopeName};
 
-/// Makes clients and programs for them.
+/// Makes clients and programs for them, and disables one in an emergency.
 #[derive(Debug, clap::Subcommand)]
 #[command(after_long_help = help::CLIENT)]
 pub(super) enum Command {
@@ -20,6 +21,17 @@ pub(super) enum Command {
     New(NewArgs),
     /// Prints a program that gets tokens for a client.
     Snippet(snippet::Args),
+    /// Disables a client on a live daemon, at once and whatever the registry says.
+    ///
+    /// Its next request gets no token. Tokens that it has are accepted until they expire, unless they are
+    /// revoked too. It stays so, also across a restart, until an operator clears it.
+    #[command(after_long_help = help::CLIENT_DISABLE)]
+    Disable(overlay::DisableArgs),
+    /// Takes back that an operator disabled a client: grantd overlay clear --client ID.
+    ///
+    /// What the registry says of it counts again.
+    #[command(after_long_help = help::CLIENT_ENABLE)]
+    Enable(overlay::EnableArgs),
 }
 
 /// Makes a client with a secret.
@@ -70,6 +82,8 @@ pub(super) fn run(command: &Command, io: &mut Io<'_>) -> Exit {
     match command {
         Command::New(args) => finish(make(args, io), io),
         Command::Snippet(args) => snippet::run(args, io),
+        Command::Disable(args) => overlay::disable(args, io),
+        Command::Enable(args) => overlay::enable(args, io),
     }
 }
 

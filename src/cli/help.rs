@@ -9,15 +9,16 @@ Examples:
   grantd dev                    try it: a complete daemon with a demo client
   grantd init --dir /etc/grantd --issuer https://auth.example.com
   grantd check registry.d       what CI runs on a pull request
+  grantd plan registry.d        what a change means, and who must agree
   grantd serve                  the daemon, with /etc/grantd/grantd.toml
   grantd token --help           get a token for a script
 
 Exit codes:
   0  done
   1  failed: the message says why; what could pass by itself may be tried again
-  2  the arguments are wrong
-  3  refused: a registry by check, a client by the token server, a token by
-     verify; trying again gets the same
+  2  the arguments are wrong; of plan: there are changes
+  3  refused: a registry by check, a change by plan, a client by the token
+     server, a token by verify; trying again gets the same
   4  the daemon that was asked runs, and is not ready
 
 Files:
@@ -57,6 +58,7 @@ pub(super) const SERVE: &str = "\
 Examples:
   grantd serve
   grantd serve --config ./grantd.toml
+  grantd serve --strict             refuses a folder that can't be served
 
 Signals:
   TERM, INT  finish what was begun, record it, stop; a second one stops at once
@@ -104,13 +106,36 @@ Exit codes:
   2  the arguments are wrong
   3  refused: each problem is shown with its file, line and column";
 
+/// `grantd plan`
+pub(super) const PLAN: &str = "\
+Examples:
+  grantd plan                   what is not committed yet, in ./registry.d
+  grantd plan registry.d --from origin/main --to HEAD --approvals
+  grantd plan registry.d --from origin/main --to HEAD --merge-base
+  grantd plan registry.d --from ./old --to ./new --format json
+  grantd plan registry.d --from live=http://127.0.0.1:9464 --to HEAD
+  grantd plan registry.d --from origin/main --to HEAD --format markdown
+  grantd plan registry.d --from origin/main --to HEAD \\
+      --approved-by team-billing,team-platform
+
+Exit codes:
+  0  nothing changes
+  1  failed, or the arguments are wrong: the message says why
+  2  there are changes
+  3  refused: by check, by a guard of the policy, or an approval is missing
+
+As a gate:
+  --approved-by must run from the workflow of the base branch, with --from the
+  base: one that a pull request brings approves itself. docs/plan.md shows it.";
+
 /// `grantd client`
 pub(super) const CLIENT: &str = "\
 Examples:
   grantd client new nightly --dir registry.d --owner team-billing \\
       --grant billing=invoice:read
   grantd client snippet nightly --lang python --registry registry.d \\
-      --issuer https://auth.example.com";
+      --issuer https://auth.example.com
+  grantd client disable nightly --reason ticket-4711";
 
 /// `grantd client new`
 pub(super) const CLIENT_NEW: &str = "\
@@ -200,6 +225,30 @@ Exit codes:
   0  accepted
   1  failed: the message says why
   2  the arguments are wrong";
+
+/// `grantd registry`
+pub(super) const REGISTRY: &str = "\
+Examples:
+  grantd registry accept HASH --config /etc/grantd/grantd.toml
+
+What next:
+  grantd status --config FILE   whether a change is held back, and what it
+                                takes away";
+
+/// `grantd registry accept`
+pub(super) const REGISTRY_ACCEPT: &str = "\
+Examples:
+  grantd registry accept HASH
+  grantd registry accept HASH --state /var/lib/grantd --format json
+
+Exit codes:
+  0  released, and served; or on its way, where the answer says so
+  1  failed: another change waits, or none, or no daemon runs
+  2  the arguments are wrong
+
+What happens:
+  The change is served at once. A release that a restart comes between is
+  remembered; it is over once any registry is applied.";
 
 /// `grantd audit`
 pub(super) const AUDIT: &str = "\
@@ -308,11 +357,13 @@ Examples:
   grantd verify token.txt --issuer URL --audience URI --jwks jwks.json
   grantd verify token.txt --issuer URL --audience URI --at 2026-11-23T08:30:00Z
   grantd verify token.txt --issuer URL --audience URI --format json
+  grantd verify token.txt --issuer URL --audience URI \\
+      --revocations revocations.json
 
 Exit codes:
   0  the token is accepted: every rule holds
-  1  the token could not be judged: a file can't be read, or the keys can't
-     be had
+  1  the token could not be judged: a file can't be read or understood, or the
+     keys can't be had
   2  the arguments are wrong
   3  the token is refused: the rules that are broken are named
 
@@ -330,7 +381,8 @@ The rules, in their order:
   aud        is --audience, or a list that has it
   exp        has not come
   nbf, iat   have come
-  scope      has each --scope";
+  scope      has each --scope
+  revoked    no operator made it void, where --revocations says who did what";
 
 /// `grantd client snippet`
 pub(super) const CLIENT_SNIPPET: &str = "\
@@ -371,6 +423,89 @@ Exit codes:
 
 What next:
   docs/operations.md has a runbook for everything that may be wrong.";
+
+/// `grantd client disable`
+pub(super) const CLIENT_DISABLE: &str = "\
+Examples:
+  grantd client disable nightly --reason ticket-4711
+  grantd client disable nightly --config ./grantd.toml --format json
+  grantd client disable nightly --socket /run/grantd/admin.sock
+
+Exit codes:
+  0  done: its next request gets no token; warnings say what is not as it
+     should be, such as an id that the registry does not know
+  1  no daemon runs there, it could not be asked, or it refuses
+  2  the arguments are wrong
+
+What next:
+  1. grantd revoke --client ID makes the tokens void that it has already.
+  2. Merge disabled = true, or a new secret without the old one.
+  3. grantd overlay list says when the registry says the same, and
+     grantd overlay clear drops the entry. docs/operations.md has the whole.";
+
+/// `grantd client enable`
+pub(super) const CLIENT_ENABLE: &str = "\
+Examples:
+  grantd client enable nightly --force --reason ticket-4711
+  grantd client enable nightly --config ./grantd.toml
+
+Exit codes:
+  0  done: what the registry says of it counts again
+  1  no daemon runs there, it could not be asked, or it refuses: nothing
+     disables the client, or the registry has it enabled and --force is not
+     said
+  2  the arguments are wrong";
+
+/// `grantd overlay`
+pub(super) const OVERLAY: &str = "\
+Examples:
+  grantd overlay list
+  grantd overlay clear 3";
+
+/// `grantd overlay list`
+pub(super) const OVERLAY_LIST: &str = "\
+Examples:
+  grantd overlay list
+  grantd overlay list --format json >revocations.json
+  grantd overlay list --socket /run/grantd/status.sock
+
+Exit codes:
+  0  listed
+  1  no daemon runs there, or it could not be asked
+  2  the arguments are wrong";
+
+/// `grantd overlay clear`
+pub(super) const OVERLAY_CLEAR: &str = "\
+Examples:
+  grantd overlay clear 3
+  grantd overlay clear --client nightly --force --reason ticket-4711
+
+Exit codes:
+  0  dropped: what the registry says counts again
+  1  no daemon runs there, it could not be asked, or it refuses: there is no
+     such entry, it still holds something back and --force is not said, or it
+     can't be recorded
+  2  the arguments are wrong";
+
+/// `grantd revoke`
+pub(super) const REVOKE: &str = "\
+Examples:
+  grantd revoke --client nightly --reason ticket-4711
+  grantd revoke --jti 0123456789abcdef0123456789abcdef
+  grantd revoke --before 2026-11-23T08:30:00Z
+  grantd revoke --client nightly --before 2026-11-23T08:30:00Z
+
+Exit codes:
+  0  done: it is in force; warnings say what is not as it should be
+  1  no daemon runs there, it could not be asked, or it refuses: TIME has not
+     come
+  2  the arguments are wrong
+
+What next:
+  It takes no token out of a client's hands. Verifiers refuse it that are fed
+  from grantd overlay list --format json, or from the event
+  admin.tokens_revoked; others accept it until it expires. It does not keep
+  the client from getting new ones: grantd client disable ID does.";
 
 /// `grantd completions`
 pub(super) const COMPLETIONS: &str = "\

@@ -1,6 +1,7 @@
 //! The HTTPS client of the commands that talk to a token server. Touches: net, fs, clock, process.
 //!
-//! **Invariant:** nothing leaves before the server's certificate was verified; no redirect is followed,
+//! **Invariant:** nothing leaves before the server's certificate was verified, but by
+//! [`Client::plain`]; no redirect is followed,
 //! no proxy of the environment is used, no answer is longer than [`MAX_ANSWER`], nothing takes longer
 //! than its deadline.
 
@@ -153,27 +154,19 @@ impl Client {
             Some(path) => from_file(path)?,
             None => from_system()?,
         };
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let tls = TlsConfig::builder()
-            .root_certs(RootCerts::from(roots))
-            .unversioned_rustls_crypto_provider(provider)
-            .build();
-        let agent = Agent::config_builder()
-            .tls_config(tls)
-            .https_only(true)
-            .proxy(None)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .http_status_as_error(false)
-            .max_response_header_size(MAX_HEADER)
-            .timeout_connect(Some(CONNECT_TIME))
-            .user_agent(concat!("grantd/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .new_agent();
         Ok(Self {
-            agent,
+            agent: agent(roots, true),
             own_ca: ca_file.is_some(),
         })
+    }
+
+    /// A client without TLS, for what a daemon shows to its own machine. It trusts nobody, so that an
+    /// https URL fails.
+    pub(super) fn plain() -> Self {
+        Self {
+            agent: agent(Vec::new(), false),
+            own_ca: false,
+        }
     }
 
     /// Whether a CA file can be used, for a command that may not need it today.
@@ -311,6 +304,26 @@ impl Client {
             advice,
         }
     }
+}
+
+fn agent(roots: Vec<Certificate<'static>>, https_only: bool) -> Agent {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let tls = TlsConfig::builder()
+        .root_certs(RootCerts::from(roots))
+        .unversioned_rustls_crypto_provider(provider)
+        .build();
+    Agent::config_builder()
+        .tls_config(tls)
+        .https_only(https_only)
+        .proxy(None)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .http_status_as_error(false)
+        .max_response_header_size(MAX_HEADER)
+        .timeout_connect(Some(CONNECT_TIME))
+        .user_agent(concat!("grantd/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .new_agent()
 }
 
 fn exchange_time(deadline: Deadline) -> Duration {

@@ -116,6 +116,7 @@ impl Args {
         let state = state.unwrap_or_else(|| self.dir.join("state"));
         let keys = self.keys.clone();
         Place {
+            socket: StateDir::admin_socket_of(&state),
             keys: keys.unwrap_or_else(|| StateDir::keys_of(&state)),
             state,
             sealing_key_file: self.sealing_key_file.clone(),

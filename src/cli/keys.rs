@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::{Args as ClapArgs, Subcommand};
 
-use super::tell::failed;
+use super::tell::{failed, warn};
 use super::{Exit, Format, Io, help};
 use crate::admin::{AdminClient, ClientFault, KeysOutcome};
 use crate::clock::Clock;
@@ -103,6 +103,8 @@ pub(super) struct Place {
     pub sealing_key_file: Option<PathBuf>,
     /// The schedule.
     pub settings: ScheduleSettings,
+    /// The socket of a live daemon.
+    pub socket: PathBuf,
 }
 
 /// Why a command on keys failed.
@@ -191,8 +193,12 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Exit {
 }
 
 fn obey(at: &At, command: &Command, io: &mut Io<'_>) -> Result<(), KeysCommandError> {
-    let outcome = rotate(&at.place()?, command)?;
-    Ok(print_outcome(&outcome, at.format, io)?)
+    let (outcome, warnings) = rotate(&at.place()?, command)?;
+    print_outcome(&outcome, at.format, io)?;
+    for warning in warnings {
+        warn(io, &warning);
+    }
+    Ok(())
 }
 
 impl At {
@@ -204,6 +210,7 @@ impl At {
                 keys: settings.keys_dir,
                 sealing_key_file: settings.sealing_key,
                 settings: settings.keys,
+                socket: settings.admin.admin.path,
             });
         }
         let state = self.state.clone().unwrap_or_default();
@@ -214,6 +221,7 @@ impl At {
             ..ScheduleSettings::default()
         };
         Ok(Place {
+            socket: StateDir::admin_socket_of(&state),
             state,
             keys,
             sealing_key_file: self.sealing_key_file.clone(),
@@ -283,12 +291,19 @@ fn reading() -> Reading {
     }
 }
 
-/// Obeys a command: by the live daemon, through its admin socket, or on the files of a stopped one.
-fn rotate(place: &Place, command: &Command) -> Result<KeysOutcome, KeysCommandError> {
-    match AdminClient::connect(&StateDir::admin_socket_of(&place.state)) {
+/// Obeys a command: by the live daemon, through its admin socket, or on the files of a stopped one. What was
+/// done, and what is not as it should be.
+fn rotate(
+    place: &Place,
+    command: &Command,
+) -> Result<(KeysOutcome, Vec<String>), KeysCommandError> {
+    match AdminClient::connect(&place.socket) {
         Ok(mut daemon) => Ok(daemon.rotate_keys(command)?),
         // Nobody answers: the lock tells whether nobody is there.
-        Err(_) => rotate_stopped(place, command).map(|outcome| KeysOutcome::from(&outcome)),
+        Err(_) => {
+            let outcome = rotate_stopped(place, command)?;
+            Ok((KeysOutcome::from(&outcome), Vec::new()))
+        }
     }
 }
 

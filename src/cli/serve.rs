@@ -1,10 +1,12 @@
 //! `grantd serve`: the daemon. Touches: fs, net, process.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use super::check::tell_refusal;
 use super::tell::failed;
 use super::{Exit, Io, help};
-use crate::daemon::{self, End, Plan};
+use crate::daemon::{self, End, Plan, StartError};
+use crate::registry::publish::Update;
 use crate::{settings, telemetry};
 
 /// Serves tokens until it is told to stop.
@@ -22,6 +24,11 @@ pub(super) struct Args {
     /// The stream keeps what it has; the journal begins a new lineage there.
     #[arg(long)]
     accept_lost_journal: bool,
+    /// Do not start unless the registry folder holds a registry that can be served.
+    ///
+    /// Without it, the last good registry is served until the folder is mended.
+    #[arg(long)]
+    strict: bool,
 }
 
 /// Runs the daemon.
@@ -42,12 +49,34 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Exit {
         settings,
         sockets,
         accept_lost_journal: args.accept_lost_journal,
+        strict: args.strict,
     };
+    let folder = plan.settings.registry.folder.clone();
     match daemon::run(plan, |_| {
         tracing::info!("ready: tokens are issued");
     }) {
         Ok(end) => exit(end),
-        Err(error) => failed(io, &error),
+        Err(error) => {
+            if let StartError::Registry(update) = &error {
+                tell(&folder, update, io);
+            }
+            failed(io, &error)
+        }
+    }
+}
+
+/// What keeps a strict start from serving what the folder holds.
+fn tell(folder: &Path, update: &Update, io: &mut Io<'_>) {
+    match update {
+        Update::Rejected(rejected) => {
+            tell_refusal(folder, rejected, io);
+        }
+        Update::Held(back) => {
+            let (hash, held) = (back.held.hash, &back.held);
+            // A program whose stderr is gone still fails.
+            let _gone = writeln!(io.err, "error: the change {hash} is held back: {held}");
+        }
+        Update::Applied(_) | Update::Moved(_) => {}
     }
 }
 

@@ -1,14 +1,13 @@
 //! `grantd status`: how a live daemon stands. Touches: fs, net, clock.
 
 use std::io::{self, IsTerminal};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use super::reach::{Need, Reach, ReachError};
 use super::tell::failed;
 use super::{Exit, Format, Io, help};
-use crate::admin::{AdminClient, ClientFault, StatusReport};
+use crate::admin::{ClientFault, StatusReport};
 use crate::domain::Lifetime;
-use crate::settings::{self, SettingsError};
-use crate::store::StateDir;
 
 mod client;
 mod credentials;
@@ -20,22 +19,13 @@ mod print;
 ///
 /// What it serves and since when, its keys and their next steps, its journal and its stream, what expires
 /// soon, and which of several secrets are still in use. Or one client; or all last uses, for `grantd plan`; or
-/// whether a commit is live. It asks through the admin socket in the state directory, as root or as the
-/// daemon's own user.
+/// whether a commit is live. It asks through the socket that only looks, or else through the admin socket: as
+/// root, as the daemon's own user, or in a group that grantd.toml lets in.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = help::STATUS)]
 pub(super) struct Args {
-    /// The settings of the daemon.
-    #[arg(
-        long,
-        value_name = "FILE",
-        default_value = "/etc/grantd/grantd.toml",
-        conflicts_with = "state"
-    )]
-    config: PathBuf,
-    /// The state directory, where there is no settings file at hand.
-    #[arg(long, value_name = "DIR")]
-    state: Option<PathBuf>,
+    #[command(flatten)]
+    reach: Reach,
     /// Tell what expires within this time; within registry.expiry_window of the daemon's settings where
     /// left out.
     #[arg(long, value_name = "TIME", value_parser = Lifetime::parse)]
@@ -84,26 +74,9 @@ pub(super) struct Args {
 /// Why there is no status.
 #[derive(Debug, thiserror::Error)]
 enum StatusError {
-    /// The settings.
+    /// No daemon was asked, or it refused.
     #[error(transparent)]
-    Settings(#[from] SettingsError),
-    /// Nobody is there.
-    #[error(
-        "no daemon runs on {}: start it with `grantd serve`, or name another state directory",
-        .0.display()
-    )]
-    NotRunning(PathBuf),
-    /// Somebody may be there.
-    #[error("cannot ask the daemon at {}: run this as root or as the daemon's user", socket.display())]
-    Unreachable {
-        /// Its socket.
-        socket: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// The daemon.
-    #[error(transparent)]
-    Daemon(#[from] ClientFault),
+    Reach(#[from] ReachError),
     /// The export.
     #[error("cannot write {}", path.display())]
     Export {
@@ -117,6 +90,12 @@ enum StatusError {
     Print(#[from] io::Error),
 }
 
+impl From<ClientFault> for StatusError {
+    fn from(fault: ClientFault) -> Self {
+        Self::Reach(ReachError::Daemon(fault))
+    }
+}
+
 /// Asks, and prints.
 pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Exit {
     match answer(args, io) {
@@ -128,14 +107,10 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Exit {
 
 /// Does what was asked for; whether it is as it should be.
 fn answer(args: &Args, io: &mut Io<'_>) -> Result<bool, StatusError> {
-    let state = match &args.state {
-        Some(state) => state.clone(),
-        None => settings::load(&args.config)?.state,
-    };
     if let Some(expected) = &args.expect_commit {
-        return expect::run(expected, args.wait, (&state, args.format), io);
+        return expect::run(expected, args.wait, (&args.reach, args.format), io);
     }
-    let mut daemon = connect(&state)?;
+    let mut daemon = args.reach.connect(Need::Look)?;
     match (&args.client, &args.export) {
         (Some(id), _) => {
             let report = daemon.client(id)?;
@@ -148,16 +123,6 @@ fn answer(args: &Args, io: &mut Io<'_>) -> Result<bool, StatusError> {
         }
         (None, None) => tell(args, &daemon.status(args.expiring)?, io),
     }
-}
-
-fn connect(state: &Path) -> Result<AdminClient, StatusError> {
-    let socket = StateDir::admin_socket_of(state);
-    AdminClient::connect(&socket).map_err(|source| match source.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-            StatusError::NotRunning(state.to_owned())
-        }
-        _ => StatusError::Unreachable { socket, source },
-    })
 }
 
 /// Prints; whether the daemon is ready.

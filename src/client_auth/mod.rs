@@ -4,8 +4,9 @@
 //! [`Claim`] (who it says it is) by way of [`Verified`] (the credential holds) to [`Proof`] (and its
 //! replay marks are spent).
 //!
-//! **Invariant:** a [`Proof`] exists only for a client that is in the registry, enabled, unexpired, and
-//! has proved one of its own credentials. An unknown client takes the same path as a wrong secret.
+//! **Invariant:** a [`Proof`] exists only for a client that is in the registry, enabled there and by the
+//! operators' overlay, unexpired, and has proved one of its own credentials in a way that the policy allows. An
+//! unknown client takes the same path as a wrong secret.
 
 mod secret;
 
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use crate::domain::{AuthMethod, ClientId, CredentialId, Denial, UnixSeconds};
 use crate::evidence::{Evidence, Need, ReplayMark, Spent};
 use crate::http::{Presented, TokenRequest};
+use crate::registry::overlay::Overlay;
 use crate::registry::snapshot::{Client, Snapshot, StoredSecret};
 
 /// What a request claims: an identity, found in the registry or not, and what stands for it.
@@ -21,6 +23,8 @@ use crate::registry::snapshot::{Client, Snapshot, StoredSecret};
 pub struct Claim<'a> {
     presented: &'a Presented,
     client: Option<Arc<Client>>,
+    /// Whether the policy lets credentials be presented like this.
+    allowed: bool,
     need: Need,
 }
 
@@ -74,9 +78,18 @@ pub fn identify<'a>(request: &'a TokenRequest, registry: &Snapshot) -> Claim<'a>
         .presented
         .client_id()
         .and_then(|id| registry.clients.get(id).cloned());
+    let allowed = match &request.presented {
+        Presented::Secret { method, .. } => registry.policy.allows(*method),
+        // Refused for what they are, whatever the policy says.
+        Presented::Unsupported { .. }
+        | Presented::Nothing { .. }
+        | Presented::Malformed
+        | Presented::Mismatch { .. } => true,
+    };
     Claim {
         presented: &request.presented,
         client,
+        allowed,
         need: Need::Nothing,
     }
 }
@@ -88,6 +101,7 @@ pub fn identify<'a>(request: &'a TokenRequest, registry: &Snapshot) -> Claim<'a>
 pub fn verify(
     claim: Claim<'_>,
     evidence: &Evidence,
+    overlay: &Overlay,
     now: UnixSeconds,
 ) -> Result<Verified, Refused> {
     let Evidence::Nothing = evidence;
@@ -111,7 +125,12 @@ pub fn verify(
         _ => Denial::UnknownClient,
     })?;
     let credential = checked?;
-    match admit(&client, now) {
+    let admitted = admit(&client, overlay, now).and(if claim.allowed {
+        Ok(())
+    } else {
+        Err(Denial::AuthMethodNotAllowed)
+    });
+    match admitted {
         Ok(()) => Ok(Verified {
             client,
             credential,
@@ -125,11 +144,14 @@ pub fn verify(
 }
 
 /// Whether a client may act at all at this moment. Also asked again after a wait, against the registry
-/// of that moment.
+/// and the overlay of that moment.
 ///
 /// # Errors
-/// [`Denial::ClientDisabled`] or [`Denial::ClientExpired`].
-pub fn admit(client: &Client, now: UnixSeconds) -> Result<(), Denial> {
+/// [`Denial::ClientDisabledByOperator`], [`Denial::ClientDisabled`] or [`Denial::ClientExpired`].
+pub fn admit(client: &Client, overlay: &Overlay, now: UnixSeconds) -> Result<(), Denial> {
+    if overlay.disables(&client.id).is_some() {
+        return Err(Denial::ClientDisabledByOperator);
+    }
     if client.disabled {
         return Err(Denial::ClientDisabled);
     }

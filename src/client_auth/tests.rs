@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::*;
 use crate::domain::Secret;
 use crate::http::AskedResource;
+use crate::registry::overlay::{Entry, EntryId, What};
 use crate::registry::sample;
 
 const NOW: UnixSeconds = UnixSeconds::new(1_000_000);
@@ -31,7 +32,12 @@ fn outcome(request: &TokenRequest, change: impl FnOnce(&mut Client)) -> Result<V
     let mut client = sample::client(&[Arc::clone(&resource)]);
     change(&mut client);
     let registry = sample::snapshot(vec![resource], client);
-    verify(identify(request, &registry), &Evidence::Nothing, NOW)
+    verify(
+        identify(request, &registry),
+        &Evidence::Nothing,
+        &Overlay::default(),
+        NOW,
+    )
 }
 
 fn denied(request: &TokenRequest, change: impl FnOnce(&mut Client)) -> Denial {
@@ -101,6 +107,123 @@ fn times_of_client_and_secret_are_half_open() {
         denied(&good, |client| client.disabled = true),
         Denial::ClientDisabled
     );
+}
+
+#[test]
+fn what_an_operator_disabled_is_refused_whatever_the_registry_says() {
+    let resource = Arc::new(sample::resource("billing"));
+    let client = sample::client(&[Arc::clone(&resource)]);
+    let registry = sample::snapshot(vec![resource], client);
+    let judged = |id: &str, presented: &str| {
+        let overlay = Overlay::of([Entry {
+            id: EntryId::new(1),
+            what: What::Disabled(ClientId::parse(id).unwrap()),
+            by: crate::domain::Caller::default(),
+            at: NOW,
+            reason: None,
+            kept: true,
+            recorded: true,
+        }]);
+        let request = secret("ledger", presented);
+        let claim = identify(&request, &registry);
+        verify(claim, &Evidence::Nothing, &overlay, NOW)
+    };
+    let good = sample::secret();
+    let refused = judged("ledger", good.expose()).unwrap_err();
+    assert_eq!(refused.denial, Denial::ClientDisabledByOperator);
+    assert_eq!(refused.denial.answer(), Denial::UnknownClient.answer());
+    assert!(refused.credential.is_some());
+    let wrong = judged("ledger", "hunter2").unwrap_err();
+    assert_eq!(wrong.denial, Denial::WrongSecret);
+    assert!(judged("other", good.expose()).is_ok());
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
+fn a_method_that_the_policy_does_not_allow_proves_nothing() {
+    use AuthMethod::{ClientSecretBasic, ClientSecretPost};
+    let ask = |method: AuthMethod, text: &str, disabled: bool, allowed: Option<Vec<AuthMethod>>| {
+        let request = request(Presented::Secret {
+            client_id: "ledger".to_owned(),
+            secret: Secret::new(text.to_owned()),
+            method,
+        });
+        let resource = Arc::new(sample::resource("billing"));
+        let mut client = sample::client(&[Arc::clone(&resource)]);
+        client.disabled = disabled;
+        let mut registry = sample::snapshot(vec![resource], client);
+        registry.policy.allowed_auth_methods = allowed;
+        let overlay = Overlay::default();
+        verify(
+            identify(&request, &registry),
+            &Evidence::Nothing,
+            &overlay,
+            NOW,
+        )
+    };
+    let good = sample::secret();
+    let good = good.expose();
+    let denial = Denial::AuthMethodNotAllowed;
+    for (method, text, disabled, allowed, expected) in [
+        (ClientSecretBasic, good, false, None, None),
+        (ClientSecretPost, good, false, None, None),
+        (
+            ClientSecretBasic,
+            good,
+            false,
+            Some(AuthMethod::ALL.to_vec()),
+            None,
+        ),
+        (
+            ClientSecretPost,
+            good,
+            false,
+            Some(vec![ClientSecretPost]),
+            None,
+        ),
+        (
+            ClientSecretBasic,
+            good,
+            false,
+            Some(vec![ClientSecretPost]),
+            Some(denial),
+        ),
+        (
+            ClientSecretPost,
+            good,
+            false,
+            Some(vec![ClientSecretBasic]),
+            Some(denial),
+        ),
+        // What is wrong besides is said first: the method only counts for who would have got in.
+        (
+            ClientSecretBasic,
+            "hunter2",
+            false,
+            Some(vec![ClientSecretPost]),
+            Some(Denial::WrongSecret),
+        ),
+        (
+            ClientSecretBasic,
+            good,
+            true,
+            Some(vec![ClientSecretPost]),
+            Some(Denial::ClientDisabled),
+        ),
+    ] {
+        let what = format!("{method:?} {allowed:?}");
+        let outcome = ask(method, text, disabled, allowed);
+        assert_eq!(
+            outcome.as_ref().err().map(|it| it.denial),
+            expected,
+            "{what}"
+        );
+        if expected == Some(denial) {
+            let credential = outcome.unwrap_err().credential.unwrap();
+            assert_eq!(credential.method, method, "the event knows how");
+        }
+    }
+    assert_eq!(denial.answer(), Denial::WrongSecret.answer());
 }
 
 #[test]

@@ -1,17 +1,19 @@
 //! Opens and binds the parts, from the edges inwards. Touches: fs, net, process.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
-use tokio::net::UnixListener;
 use tokio::runtime::Handle;
 use tracing::warn;
 
 use super::certificate;
+use super::last_good::Beginning;
+use super::overlay::Taken;
 use super::seams::read_mark;
 use super::service::Manager;
 use super::{Plan, Sockets};
-use crate::admin;
+use crate::admin::{self, Door, GroupName, Kind, Listening};
 use crate::audit::Journal;
 use crate::audit::journal::{OpenError, Opening};
 use crate::clock::Clock;
@@ -22,7 +24,8 @@ use crate::keys::time::Reading;
 use crate::listener::{self, BindError, Bound, CertificateFiles, ServedCertificate, TlsError};
 use crate::mint::jws;
 use crate::registry::ledger::Ledger;
-use crate::settings::Settings;
+use crate::registry::publish::{Publisher, Update};
+use crate::settings::{AdminSettings, Settings, SocketSettings};
 use crate::store::{OnCorruption, StateDir, StateDirError, Store, StoreError};
 use crate::tasks::{Ended, Idle, Tasks, ThreadError};
 
@@ -62,6 +65,17 @@ pub enum StartError {
     /// A thread.
     #[error(transparent)]
     Thread(#[from] ThreadError),
+    /// The folder holds no registry to be served, and the start was to be strict.
+    #[error("not started (--strict): the registry folder holds no registry that can be served")]
+    Registry(Box<Update>),
+}
+
+/// The registry's task before it runs.
+pub(super) enum Registry {
+    /// Nothing was read yet.
+    Unread(Box<Publisher>),
+    /// The folder was read, and what was kept.
+    Read(Box<Beginning>),
 }
 
 /// Everything that is opened and bound; nothing runs yet but the journal.
@@ -73,10 +87,14 @@ pub struct Built {
     pub(super) keeper: Keeper,
     pub(super) journal: Journal,
     pub(super) certificate: Arc<ServedCertificate>,
+    pub(super) registry: Registry,
     pub(super) manager: Manager,
     pub(super) public: Bound,
     pub(super) monitor: Bound,
-    pub(super) admin: UnixListener,
+    /// The socket for everything, and the one that only looks.
+    pub(super) admin: [Listening; 2],
+    /// What operators took away.
+    pub(super) taken: Taken,
     pub(super) tasks: Tasks,
     pub(super) ended: Ended,
 }
@@ -91,6 +109,7 @@ pub fn build(plan: Plan, runtime: &Handle, idle: Idle) -> Result<Built, StartErr
         mut settings,
         sockets,
         accept_lost_journal,
+        strict,
     } = plan;
     let Sockets { public, monitor } = sockets;
     let clock = Clock::of_this_machine();
@@ -110,8 +129,15 @@ pub fn build(plan: Plan, runtime: &Handle, idle: Idle) -> Result<Built, StartErr
         // The new journal's lines are other lines: what was confirmed says nothing of them.
         store.set_ship_mark(&[])?;
     }
+    let publisher = Publisher::new(&settings.registry, clock);
+    let registry = if strict {
+        strictly(publisher, &state, &store)?
+    } else {
+        Registry::Unread(Box::new(publisher))
+    };
     let mark = read_mark(&store)?;
-    let admin = admin::bind(&state.admin_socket())?;
+    let taken = Taken::read(&store)?;
+    let admin = bind_admin(&settings.admin, &settings.state)?;
     let opening = Opening {
         issuer: settings.issuer.clone(),
         instance: settings.instance.clone(),
@@ -128,13 +154,24 @@ pub fn build(plan: Plan, runtime: &Handle, idle: Idle) -> Result<Built, StartErr
         keeper,
         journal,
         certificate: ServedCertificate::new(certificate),
+        registry,
         manager,
         public,
         monitor,
         admin,
+        taken,
         tasks,
         ended,
     })
+}
+
+/// Reads the registry before anything is recorded, and goes no further without a good one.
+fn strictly(publisher: Publisher, state: &StateDir, store: &Store) -> Result<Registry, StartError> {
+    let read = Beginning::read(publisher, &state.registry(), store)?;
+    match &read.update {
+        Update::Applied(_) => Ok(Registry::Read(Box::new(read))),
+        refused => Err(StartError::Registry(Box::new(refused.clone()))),
+    }
 }
 
 /// Connections get what is left of the descriptors once everything else is open, so that the journal and the
@@ -156,6 +193,22 @@ fn fit_connections(settings: &mut Settings, descriptors: u64) {
 
 fn bind(bound: Option<Bound>, address: SocketAddr) -> Result<Bound, BindError> {
     bound.map_or_else(|| listener::bind(address), Ok)
+}
+
+/// The two sockets for operators, and links to them where commands look that know the state directory alone.
+fn bind_admin(settings: &AdminSettings, state: &Path) -> Result<[Listening; 2], admin::BindFault> {
+    let door = |kind, socket: &SocketSettings| Door {
+        kind,
+        path: socket.path.clone(),
+        group: socket.group.as_deref().map(GroupName::parse),
+        mode: socket.mode,
+    };
+    let everything = door(Kind::Admin, &settings.admin);
+    let looks = door(Kind::Status, &settings.status);
+    let listening = [admin::bind(&everything)?, admin::bind(&looks)?];
+    admin::link(&StateDir::admin_socket_of(state), &everything)?;
+    admin::link(&StateDir::status_socket_of(state), &looks)?;
+    Ok(listening)
 }
 
 /// Where certificate and key are.

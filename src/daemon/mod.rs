@@ -9,10 +9,13 @@ mod certificate;
 mod expiring;
 mod hardening;
 mod health;
+mod last_good;
 mod last_use;
 mod look;
+mod overlay;
 mod readiness;
 mod registry;
+mod release;
 mod seams;
 mod service;
 mod signals;
@@ -30,6 +33,8 @@ pub use hardening::harden;
 pub use sockets::{Sockets, SocketsError};
 
 use crate::audit::event::StopCause;
+use crate::clock::Clock;
+use crate::registry::snapshot::Served;
 use crate::settings::Settings;
 use crate::tasks::{Ended, Idle};
 use crate::world::Current;
@@ -51,6 +56,8 @@ pub struct Running {
     pub metrics: SocketAddr,
     /// What is served.
     pub current: Arc<Current>,
+    /// By which a registry grows old.
+    pub clock: Clock,
 }
 
 impl Running {
@@ -58,7 +65,10 @@ impl Running {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         let world = self.current.load();
-        world.registry.is_some() && world.rings.as_ref().is_some_and(|rings| rings.ready())
+        let now = self.clock.now_seconds();
+        let usable = |served: &Arc<Served>| served.is_usable(now);
+        world.registry.as_ref().is_some_and(usable)
+            && world.rings.as_ref().is_some_and(|rings| rings.ready())
     }
 }
 
@@ -83,6 +93,8 @@ pub struct Plan {
     /// Whether an operator accepts that the journal was lost: what the stream confirmed is then no reason to
     /// refuse a journal that ends before it.
     pub accept_lost_journal: bool,
+    /// Whether not to start on a folder that holds no registry to be served, whatever was kept.
+    pub strict: bool,
 }
 
 /// Runs a daemon until it is told to stop. `ready` is called once, when tokens can be issued.

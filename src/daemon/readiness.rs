@@ -6,10 +6,10 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::health::Health;
-use crate::domain::Lifetime;
+use crate::domain::{Lifetime, UnixSeconds};
 use crate::http::Readiness;
 use crate::keys::time::STEP_HOLD;
-use crate::telemetry::status::{FILL_ALARMS, Seen, Standing, Status};
+use crate::telemetry::status::{FILL_ALARMS, FolderStanding, LastGood, Seen, Standing, Status};
 use crate::telemetry::{Alarms, Gauges};
 
 /// How often it is looked at for the log. Five times in the quarter of a minute in which Prometheus
@@ -27,10 +27,8 @@ pub(super) struct Watch {
 impl Watch {
     /// How it stands now.
     pub(super) fn status(&self) -> Status {
-        let (folder, certificate) = (
-            self.health.registry_problems(),
-            self.health.certificate_problems(),
-        );
+        let folder = (self.health.registry_problems(), self.health.folder());
+        let certificate = self.health.certificate_problems();
         let stopping = self.draining.is_cancelled();
         let seen = self.gauges.look(folder, certificate, stopping);
         let standing = judge(&seen);
@@ -96,14 +94,65 @@ pub(super) fn judge(seen: &Seen) -> Standing {
 
 fn judge_registry(seen: &Seen, standing: &mut Standing) {
     let problems = seen.problems.iter().cloned();
+    let FolderStanding {
+        last_good,
+        held,
+        keep_waits,
+        kept_broken,
+    } = &seen.folder;
+    let broken = kept_broken.iter();
+    let broken =
+        broken.map(|why| format!("the last good registry that was kept can't be used: {why}"));
     if seen.registry.is_none() {
         let none = "no registry was accepted yet";
         standing.reasons.push(none.to_owned());
         standing.reasons.extend(problems);
-    } else if !seen.problems.is_empty() {
+        standing.reasons.extend(broken);
+        return;
+    }
+    if !seen.problems.is_empty() {
         let old = "the registry folder is refused: the last good registry is served";
         standing.degraded.push(old.to_owned());
         standing.degraded.extend(problems);
+    }
+    if let Some(last_good) = last_good {
+        judge_last_good(last_good, seen.now, standing);
+    }
+    if let Some(held) = held {
+        standing.degraded.push(format!(
+            "a change of the registry is held back: if it is meant, run `grantd registry accept {}`",
+            held.hash
+        ));
+        standing.degraded.extend(held.reasons.iter().cloned());
+    }
+    if let Some(why) = keep_waits {
+        standing.degraded.push(format!(
+            "a change of the registry waits until it can be kept: {why}"
+        ));
+    }
+    standing.degraded.extend(broken);
+}
+
+fn judge_last_good(last_good: &LastGood, now: UnixSeconds, standing: &mut Standing) {
+    let LastGood {
+        seen,
+        restored,
+        max_age,
+        refuse,
+    } = last_good;
+    if *restored {
+        let kept = "what is served was kept from a run before: the folder has held no good registry since the start";
+        standing.degraded.push(kept.to_owned());
+    }
+    if last_good.is_too_old(now) {
+        let old = format!(
+            "the folder was last good at {seen}: longer ago than registry.last_good_max_age ({max_age})"
+        );
+        if *refuse {
+            standing.reasons.push(old);
+        } else {
+            standing.degraded.push(old);
+        }
     }
 }
 

@@ -10,26 +10,25 @@ use tracing::{error, warn};
 
 use crate::audit::Journal;
 use crate::audit::event::{
-    ControlEvent, Counts, Location, ObjectCounts, Outside, RegistryApplied, RegistryRejected,
+    ControlEvent, Counts, Location, ObjectCounts, Outside, RegistryApplied, RegistryHeld,
+    RegistryRejected, RegistryRestored,
 };
 use crate::clock::Clock;
-use crate::domain::{Digest, Lifetime};
+use crate::domain::{Digest, Lifetime, UnixSeconds};
 use crate::issue::reference;
 use crate::registry::diagnostic::Problem;
 use crate::registry::diff;
 use crate::registry::ledger::Ledger;
-use crate::registry::publish::{Applied, Refusal, Rejected, Revision, Update};
+use crate::registry::publish::{Applied, HeldBack, Refusal, Rejected, Revision, Update};
 use crate::registry::snapshot::Served;
 use crate::registry::watch::Sink;
 use crate::store::{Store, StoreError};
 use crate::tasks::Tasks;
+use crate::telemetry::status::{self, HeldChange};
 use crate::world::Current;
 
 use super::health::Health;
-
-/// How long to wait before a record that the journal did not take is tried again. A change is served
-/// only once it is recorded.
-const RETRY: Duration = Duration::from_secs(1);
+use super::last_good::{KeptRegistry, LastGood, RETRY, log_restored};
 
 /// How often to look whether a registry that is no longer served is still held by a request.
 const HELD: Duration = Duration::from_millis(100);
@@ -38,7 +37,7 @@ const HELD: Duration = Duration::from_millis(100);
 pub(super) struct RegistrySink {
     pub(super) current: Arc<Current>,
     pub(super) journal: Journal,
-    pub(super) store: Arc<Store>,
+    pub(super) last_good: LastGood,
     pub(super) ledger: Arc<Ledger>,
     pub(super) clock: Clock,
     pub(super) health: Arc<Health>,
@@ -53,11 +52,13 @@ impl Sink for RegistrySink {
             Update::Applied(applied) => self.apply(applied).await,
             Update::Rejected(rejected) => self.reject(rejected).await,
             Update::Moved(revision) => self.moved(revision),
+            Update::Held(back) => self.hold(back).await,
         }
     }
 }
 
 impl RegistrySink {
+    /// A change is served only once it is on disk and recorded.
     async fn apply(&self, applied: Applied) {
         let Some(generation) = self.next_generation().await else {
             return;
@@ -69,18 +70,21 @@ impl RegistrySink {
             commit: applied.commit,
             dirty: applied.dirty,
             since: self.clock.now_seconds(),
+            until: None,
         });
-        let event = applied_event(&served, before.as_deref(), &applied.changes);
-        if self.record(event).await {
-            let longest = served.snapshot.policy.max_token_lifetime;
-            self.longest_token.send_replace(longest);
-            self.carry_last_use(&served).await;
-            self.current.publish_registry(&served);
-            self.health.registry_accepted();
-            if let Some(before) = before {
-                self.retire(before);
-            }
+        let Some(seal) = self.last_good.keep(&served, applied.files).await else {
+            return;
+        };
+        let event = applied_event(&served, applied.previous, &applied.changes);
+        if !self.record(event).await || !self.last_good.served(seal.number).await {
+            return;
         }
+        self.publish(&served).await;
+        self.health.registry_accepted();
+        if let Some(before) = before {
+            self.retire(before);
+        }
+        self.last_good.fold(&seal);
         for warning in &applied.warnings {
             warn!(file = %warning.place.file, "{}", warning.message);
         }
@@ -91,6 +95,57 @@ impl RegistrySink {
     async fn carry_last_use(&self, served: &Served) {
         let (ledger, snapshot) = (Arc::clone(&self.ledger), Arc::clone(&served.snapshot));
         let _stopping = self.tasks.blocking(move || ledger.bind(&snapshot)).await;
+    }
+
+    /// Serves a snapshot that was not served before.
+    async fn publish(&self, served: &Arc<Served>) {
+        self.carry_last_use(served).await;
+        let longest = served.snapshot.policy.max_token_lifetime;
+        self.longest_token.send_replace(longest);
+        self.current.publish_registry(served);
+    }
+
+    /// Serves what was kept: what the folder holds at the start is not to be served.
+    pub(super) async fn restore(&self, kept: KeptRegistry, broken: bool) {
+        let Some(generation) = self.next_generation().await else {
+            return;
+        };
+        log_restored(&kept);
+        let KeptRegistry {
+            resumed,
+            seen,
+            number: _,
+        } = kept;
+        if broken {
+            self.is_last_good(seen, true);
+        }
+        let served = Arc::new(Served {
+            snapshot: resumed.snapshot,
+            generation,
+            commit: resumed.commit,
+            dirty: None,
+            since: self.clock.now_seconds(),
+            until: self.last_good.until(seen).filter(|_| broken),
+        });
+        let event = ControlEvent::RegistryRestored(RegistryRestored {
+            registry: reference(&served),
+            accepted: resumed.accepted,
+            seen,
+        });
+        if self.record(event).await {
+            self.publish(&served).await;
+        }
+    }
+
+    /// Notes that the folder holds no good registry; since when.
+    fn is_last_good(&self, seen: UnixSeconds, restored: bool) -> UnixSeconds {
+        let settings = self.last_good.settings;
+        self.health.last_good(status::LastGood {
+            seen,
+            restored,
+            max_age: settings.max_age,
+            refuse: settings.refuse,
+        })
     }
 
     /// Drops a registry once no request holds it any more: 100,000 clients are freed here, not by the
@@ -112,8 +167,61 @@ impl RegistrySink {
             Refusal::Check(problems) => problems.iter().map(sentence).collect(),
         };
         self.health.registry_refused(&problems);
-        let event = rejected_event(&rejected, self.current.load().registry.as_deref());
+        let serving = self.current.load().registry.clone();
+        if let Some(serving) = &serving {
+            self.grow_old(serving).await;
+        }
+        let event = rejected_event(&rejected, serving.as_deref());
         self.record(event).await;
+    }
+
+    /// What is served is the last good one from here on, if it was not so before.
+    async fn grow_old(&self, serving: &Served) {
+        let now = self.clock.now_seconds();
+        let seen = self.is_last_good(now, false);
+        if seen == now {
+            self.last_good.note_seen().await;
+        }
+        let until = self.last_good.until(seen);
+        if until != serving.until {
+            self.current.publish_registry(&Arc::new(Served {
+                until,
+                ..Served::clone(serving)
+            }));
+        }
+    }
+
+    /// The change waits for an operator; what is served stays.
+    async fn hold(&self, back: HeldBack) {
+        let HeldBack {
+            held,
+            revision: Revision { commit, dirty },
+            again,
+        } = back;
+        let reasons: Vec<String> = held.reasons.iter().map(ToString::to_string).collect();
+        let event = RegistryHeld {
+            change: held.hash,
+            commit: commit.clone(),
+            dirty,
+            serving: self.current.load().registry.as_deref().map(reference),
+            reasons: reasons.iter().map(|reason| Outside::new(reason)).collect(),
+        };
+        self.health.registry_held(HeldChange {
+            hash: held.hash,
+            commit,
+            reasons,
+        });
+        // A folder that was broken is good again.
+        let serving = self.current.load().registry.clone();
+        if let Some(serving) = serving.filter(|serving| serving.until.is_some()) {
+            self.current.publish_registry(&Arc::new(Served {
+                until: None,
+                ..Served::clone(&serving)
+            }));
+        }
+        if !again {
+            self.record(ControlEvent::RegistryHeld(event)).await;
+        }
     }
 
     /// The files say the same, from another commit, or differ from it now, or no more.
@@ -128,27 +236,9 @@ impl RegistrySink {
         }));
     }
 
-    /// Counts on in the store; `None` when the daemon must stop, for the store failed.
+    /// Counts on in the store; `None` when the daemon stops.
     async fn next_generation(&self) -> Option<u64> {
-        let stopping = self.tasks.stopping();
-        loop {
-            let store = Arc::clone(&self.store);
-            match self.tasks.blocking(move || next_generation(&store)).await? {
-                Ok(generation) => return Some(generation),
-                Err(full @ StoreError::NoRoom { .. }) => {
-                    warn!(error = %full, "a registry waits for room on the disk");
-                }
-                Err(failure) => {
-                    error!(error = %crate::domain::chain(&failure), "the store failed: stopping");
-                    self.health.failed("the store failed");
-                    return None;
-                }
-            }
-            tokio::select! {
-                () = stopping.cancelled() => return None,
-                () = tokio::time::sleep(RETRY) => {}
-            }
-        }
+        self.last_good.stored(next_generation).await
     }
 
     /// Records an event; whether it is on disk. Tries until the daemon stops.
@@ -175,14 +265,14 @@ fn next_generation(store: &Store) -> Result<u64, StoreError> {
 
 fn applied_event(
     served: &Served,
-    before: Option<&Served>,
+    previous: Option<Digest>,
     changes: &[diff::Change],
 ) -> ControlEvent {
     let counts = diff::Counts::of(changes);
     let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
     ControlEvent::RegistryApplied(RegistryApplied {
         registry: reference(served),
-        previous: before.map(|before| -> Digest { before.snapshot.digest }),
+        previous,
         totals: ObjectCounts {
             clients: count(served.snapshot.clients.len()),
             resources: count(served.snapshot.resources.len()),

@@ -1,22 +1,27 @@
 //! Starts the tasks over what was built. Touches: net, clock.
 
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use super::Running;
-use super::build::{Built, certificate_files};
+use super::build::{Built, Registry, certificate_files};
 use super::certificate;
 use super::expiring::ExpiryTeller;
 use super::health::Health;
+use super::last_good::{Beginning, LastGood};
 use super::last_use::{Kept, LastUseWriter};
+use super::overlay::Emergencies;
 use super::readiness::{Watch, tell_alarms};
 use super::registry::RegistrySink;
+use super::release::Releases;
 use super::seams::{KeyEvents, StoredMark};
 use super::service::{Manager, Reloads, Reporter};
-use crate::admin::{self, AdminPorts, Look};
+use crate::admin::{self, Accept, AdminPorts, Change, Look};
 use crate::audit::Journal;
 use crate::audit::ship::{self, ShipCounters, ShipPorts, StatusBoard};
 use crate::clock::Clock;
@@ -26,11 +31,13 @@ use crate::http::{Admission, AdmissionCounters, Monitor, Service};
 use crate::issue::Desk;
 use crate::keys::rotate::{self, Keeper};
 use crate::listener::{self, Bound, Lag, ListenerCounters};
+use crate::registry::held::Gate;
 use crate::registry::ledger::Ledger;
-use crate::registry::publish::Publisher;
+use crate::registry::overlay::{EntryId, Overlay};
+use crate::registry::publish::{RegistryCounters, Update};
 use crate::registry::watch::{self as registry_watch, Sink};
 use crate::settings::Settings;
-use crate::store::{StateDir, Store};
+use crate::store::{StateDir, Store, StoreError};
 use crate::tasks::{Ended, Tasks};
 use crate::telemetry::{self, Gauges, Observations};
 use crate::world::Current;
@@ -46,7 +53,7 @@ pub(super) struct Started {
     rescan: Arc<Notify>,
     pub(super) stop_shipper: CancellationToken,
     /// Locked until it is dropped.
-    _state: StateDir,
+    state: StateDir,
 }
 
 /// What the tasks share.
@@ -69,9 +76,8 @@ struct Channels {
 /// Starts every task. Called within the runtime.
 pub(super) fn start(built: Built) -> (Started, Ended) {
     let clock = Clock::of_this_machine();
-    let publisher = Publisher::new(&built.settings.registry, clock);
     let shared = Shared {
-        gauges: gauges(&built, &publisher, clock),
+        gauges: gauges(&built, clock),
         settings: built.settings,
         store: built.store,
         ledger: built.ledger,
@@ -82,6 +88,7 @@ pub(super) fn start(built: Built) -> (Started, Ended) {
             address: built.public.address,
             metrics: built.monitor.address,
             current: Arc::clone(&shared.gauges.current),
+            clock,
         },
         tasks: built.tasks,
         journal: built.journal,
@@ -90,7 +97,7 @@ pub(super) fn start(built: Built) -> (Started, Ended) {
         reload: Arc::new(Notify::new()),
         rescan: Arc::new(Notify::new()),
         stop_shipper: CancellationToken::new(),
-        _state: built.state,
+        state: built.state,
     };
     let (longest_token, longest) = watch::channel(shared.settings.keys.longest_token);
     let (commands, requests) = mpsc::channel(rotate::MAX_COMMANDS);
@@ -100,16 +107,27 @@ pub(super) fn start(built: Built) -> (Started, Ended) {
         commands,
         requests,
     };
+    let (changes, asked) = mpsc::channel(admin::MAX_CHANGES);
     let ports = AdminPorts {
         tail: started.journal.tail(),
         tasks: started.tasks.clone(),
+        journal: started.journal.clone(),
         keys: channels.commands.clone(),
+        changes,
         look: look(&shared, &started),
+        accept: accept(&built.registry, &shared, &started),
     };
-    started
-        .tasks
-        .spawn("admin", admin::serve(built.admin, ports));
-    start_registry(publisher, channels.longest_token.clone(), &shared, &started);
+    start_overlay(built.taken.last, asked, &shared, &started);
+    let [everything, looks] = built.admin;
+    let tasks = &started.tasks;
+    tasks.spawn("admin", admin::serve(everything, ports.clone()));
+    tasks.spawn("status", admin::serve(looks, ports));
+    start_registry(
+        built.registry,
+        channels.longest_token.clone(),
+        &shared,
+        &started,
+    );
     start_keys(built.keeper, channels, &shared, &started);
     start_shipper(&shared, &started);
     start_watch_of_credentials(&shared, &started);
@@ -121,7 +139,7 @@ pub(super) fn start(built: Built) -> (Started, Ended) {
     (started, built.ended)
 }
 
-fn gauges(built: &Built, publisher: &Publisher, clock: Clock) -> Gauges {
+fn gauges(built: &Built, clock: Clock) -> Gauges {
     Gauges {
         clock,
         started: clock.now_seconds(),
@@ -136,9 +154,11 @@ fn gauges(built: &Built, publisher: &Publisher, clock: Clock) -> Gauges {
         journal: built.journal.clone(),
         ship: Arc::new(ShipCounters::default()),
         board: StatusBoard::default(),
-        registry: publisher.counters(),
+        registry: built.registry.counters(),
         certificate: Arc::clone(&built.certificate),
-        current: Arc::new(Current::default()),
+        current: Arc::new(Current::taking(Overlay::of(
+            built.taken.entries.iter().cloned(),
+        ))),
     }
 }
 
@@ -155,36 +175,99 @@ fn look(shared: &Shared, started: &Started) -> Look {
     Look::new(move || watch.status())
 }
 
-/// Reads the folder for the first time, then watches it.
+/// What operators release changes with.
+fn accept(registry: &Registry, shared: &Shared, started: &Started) -> Accept {
+    let releases = Releases {
+        gate: registry.gate(),
+        journal: started.journal.clone(),
+        store: Arc::clone(&shared.store),
+        current: Arc::clone(&shared.gauges.current),
+        health: Arc::clone(&started.health),
+        tasks: started.tasks.clone(),
+        rescan: Arc::clone(&started.rescan),
+    };
+    Accept::new(move |change, operator| releases.clone().release(change, operator))
+}
+
+impl Registry {
+    fn gate(&self) -> Arc<Gate> {
+        match self {
+            Self::Unread(publisher) => publisher.gate(),
+            Self::Read(read) => read.publisher.gate(),
+        }
+    }
+
+    fn counters(&self) -> Arc<RegistryCounters> {
+        match self {
+            Self::Unread(publisher) => publisher.counters(),
+            Self::Read(read) => read.publisher.counters(),
+        }
+    }
+
+    fn read(self, folder: &Path, store: &Store) -> Result<Box<Beginning>, StoreError> {
+        match self {
+            Self::Unread(publisher) => Ok(Box::new(Beginning::read(*publisher, folder, store)?)),
+            Self::Read(read) => Ok(read),
+        }
+    }
+}
+
+/// Reads what was kept and the folder, then watches the folder.
 fn start_registry(
-    mut publisher: Publisher,
+    registry: Registry,
     longest_token: watch::Sender<Lifetime>,
     shared: &Shared,
     started: &Started,
 ) {
-    let mut sink = RegistrySink {
-        current: Arc::clone(&shared.gauges.current),
-        journal: started.journal.clone(),
-        store: Arc::clone(&shared.store),
-        ledger: Arc::clone(&shared.ledger),
-        clock: shared.clock,
-        health: Arc::clone(&started.health),
-        tasks: started.tasks.clone(),
-        longest_token,
-    };
-    let (settings, tasks) = (shared.settings.registry.clone(), started.tasks.clone());
+    let (store, tasks) = (Arc::clone(&shared.store), started.tasks.clone());
+    let (clock, health) = (shared.clock, Arc::clone(&started.health));
+    let (current, journal) = (Arc::clone(&shared.gauges.current), started.journal.clone());
+    let ledger = Arc::clone(&shared.ledger);
+    let settings = shared.settings.registry.clone();
+    let folder = started.state.registry();
     let (stop, rescan) = (started.tasks.stopping(), Arc::clone(&started.rescan));
     started.tasks.spawn("registry", async move {
-        let first = tasks.blocking(move || {
-            let update = publisher.first();
-            (publisher, update)
-        });
-        let Some((publisher, update)) = first.await else {
-            return;
+        let reading = Arc::clone(&store);
+        let read = tasks.blocking(move || registry.read(&folder, &reading));
+        let beginning = match read.await {
+            Some(Ok(beginning)) => beginning,
+            Some(Err(failure)) => {
+                error!(error = %chain(&failure), "the store failed: stopping");
+                return health.failed("the store failed");
+            }
+            None => return,
         };
-        registry_watch::log(&update);
-        sink.take(update).await;
-        registry_watch::run(settings, publisher, sink, tasks, (stop, rescan)).await;
+        let number = beginning.kept.as_ref().map_or(0, |kept| kept.number);
+        let last_good = LastGood {
+            keep: beginning.keep,
+            store,
+            settings: settings.last_good,
+            health: Arc::clone(&health),
+            clock,
+            tasks: tasks.clone(),
+            number: Arc::new(AtomicU64::new(number)),
+        };
+        health.kept_broken(beginning.broken);
+        tasks.spawn("last-good", last_good.clone().run());
+        let mut sink = RegistrySink {
+            current,
+            journal,
+            last_good,
+            ledger,
+            clock,
+            health,
+            tasks: tasks.clone(),
+            longest_token,
+        };
+        registry_watch::log(&beginning.update);
+        if let Some(kept) = beginning.kept
+            && !matches!(beginning.update, Update::Applied(_))
+        {
+            let broken = matches!(beginning.update, Update::Rejected(_));
+            sink.restore(kept, broken).await;
+        }
+        sink.take(beginning.update).await;
+        registry_watch::run(settings, beginning.publisher, sink, tasks, (stop, rescan)).await;
     });
 }
 
@@ -230,6 +313,22 @@ fn start_watch_of_credentials(shared: &Shared, started: &Started) {
         kept,
     };
     tasks.spawn("expiries", teller.run(tasks.stopping()));
+}
+
+/// What operators take away is in force before the first request, and kept by a task of its own.
+fn start_overlay(last: EntryId, asked: mpsc::Receiver<Change>, shared: &Shared, started: &Started) {
+    let emergencies = Emergencies {
+        current: Arc::clone(&shared.gauges.current),
+        store: Arc::clone(&shared.store),
+        journal: started.journal.clone(),
+        clock: shared.clock,
+        health: Arc::clone(&started.health),
+        tasks: started.tasks.clone(),
+    };
+    let (work, works) = mpsc::channel(admin::MAX_CHANGES);
+    let tasks = &started.tasks;
+    tasks.spawn("overlay", emergencies.clone().take(last, asked, work));
+    tasks.spawn("overlay-keeper", emergencies.keep(works));
 }
 
 fn start_shipper(shared: &Shared, started: &Started) {

@@ -42,6 +42,8 @@ pub enum Denial {
     UnknownClient,
     /// The client has no credential of the kind that was presented.
     UnregisteredMethod,
+    /// The credential holds, but the policy does not allow this way to present one.
+    AuthMethodNotAllowed,
     /// No secret of the client matches.
     WrongSecret,
     /// The secret matches, but its `expires` has passed.
@@ -82,6 +84,8 @@ pub enum Denial {
     DeadlinePassed,
     /// The daemon is stopping.
     Stopping,
+    /// An operator disabled the client, above what the registry says.
+    ClientDisabledByOperator,
 }
 
 /// The error codes that grantd answers with (RFC 6749 section 5.2, RFC 8707 section 2).
@@ -177,7 +181,7 @@ const fn unavailable(description: &'static str) -> Answer {
 
 impl Denial {
     /// Every denial, in the order of their declaration.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 40] = [
         Self::MethodNotAllowed,
         Self::ContentType,
         Self::ContentEncoding,
@@ -196,6 +200,7 @@ impl Denial {
         Self::ClientIdMismatch,
         Self::UnknownClient,
         Self::UnregisteredMethod,
+        Self::AuthMethodNotAllowed,
         Self::WrongSecret,
         Self::CredentialExpired,
         Self::CredentialNotYetValid,
@@ -216,6 +221,7 @@ impl Denial {
         Self::Overloaded,
         Self::DeadlinePassed,
         Self::Stopping,
+        Self::ClientDisabledByOperator,
     ];
 
     /// The reason as events, logs and metrics spell it.
@@ -240,6 +246,7 @@ impl Denial {
             Self::ClientIdMismatch => "client_id_mismatch",
             Self::UnknownClient => "unknown_client",
             Self::UnregisteredMethod => "unregistered_method",
+            Self::AuthMethodNotAllowed => "auth_method_not_allowed",
             Self::WrongSecret => "wrong_secret",
             Self::CredentialExpired => "credential_expired",
             Self::CredentialNotYetValid => "credential_not_yet_valid",
@@ -260,6 +267,7 @@ impl Denial {
             Self::Overloaded => "overloaded",
             Self::DeadlinePassed => "deadline_passed",
             Self::Stopping => "stopping",
+            Self::ClientDisabledByOperator => "client_disabled_by_operator",
         }
     }
 
@@ -302,12 +310,14 @@ impl Denial {
             | Self::ClientIdMismatch
             | Self::UnknownClient
             | Self::UnregisteredMethod
+            | Self::AuthMethodNotAllowed
             | Self::WrongSecret
             | Self::CredentialExpired
             | Self::CredentialNotYetValid
             | Self::Replayed
             | Self::ClientDisabled
-            | Self::ClientExpired => INVALID_CLIENT,
+            | Self::ClientExpired
+            | Self::ClientDisabledByOperator => INVALID_CLIENT,
             Self::SeveralResources => bad_request(
                 OAuthError::InvalidTarget,
                 "a token is for one resource: send the parameter resource once",

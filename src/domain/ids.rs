@@ -267,7 +267,7 @@ impl CommitId {
 macro_rules! random_ids {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub struct $name(u128);
 
         impl $name {
@@ -307,9 +307,32 @@ random_ids! {
     RequestId;
 }
 
+impl TokenId {
+    /// An id as a token or an event spells it.
+    ///
+    /// # Errors
+    /// [`InvalidName::Character`] when it is not 32 lower-case hexadecimal digits.
+    pub fn parse(text: &str) -> Result<Self, InvalidName> {
+        let bytes = HEXLOWER.decode(text.as_bytes());
+        let bytes = bytes.map_err(|_| InvalidName::Character)?;
+        <[u8; 16]>::try_from(bytes)
+            .map(|bytes| Self(u128::from_be_bytes(bytes)))
+            .map_err(|_| InvalidName::Character)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_id_is_read_as_it_is_shown() {
+        let id = TokenId::from_bits(0xf00);
+        assert_eq!(TokenId::parse(&id.to_string()), Ok(id));
+        for text in ["", "f00", &"A".repeat(32), &"0".repeat(34)] {
+            assert_eq!(TokenId::parse(text), Err(InvalidName::Character), "{text}");
+        }
+    }
 
     #[test]
     fn names_have_one_form() {

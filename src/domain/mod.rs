@@ -7,6 +7,7 @@
 
 mod algorithm;
 mod auth_method;
+mod caller;
 mod chain;
 mod denial;
 mod digest;
@@ -19,6 +20,7 @@ mod visible;
 
 pub use algorithm::{Algorithm, UnknownAlgorithm};
 pub use auth_method::AuthMethod;
+pub use caller::Caller;
 pub use chain::chain;
 pub use denial::{Answer, Denial, OAuthError, TOO_MANY_FAILURES};
 pub use digest::{Digest, InvalidDigest};

@@ -38,7 +38,13 @@ fn granted(
         resource,
         scope: scope.map(str::to_owned),
     };
-    let verified = verify(identify(&request, &registry), &Evidence::Nothing, NOW).unwrap();
+    let verified = verify(
+        identify(&request, &registry),
+        &Evidence::Nothing,
+        &crate::registry::overlay::Overlay::default(),
+        NOW,
+    )
+    .unwrap();
     let sources = LocalSources::default();
     let spent = {
         let mut spending = std::pin::pin!(spend(&sources, verified.marks(), NOW));

@@ -31,15 +31,20 @@ impl Paths {
     }
 }
 
-/// The metadata document: only what is really supported. The members that OpenID Connect Discovery
+/// The metadata document: only what is really supported, of the methods those that the policy allows. The members that OpenID Connect Discovery
 /// requires and RFC 8414 does not stand for libraries that know only the second name of the document.
 #[must_use]
-pub(super) fn document(issuer: &Issuer, paths: &Paths, algorithms: &[Algorithm]) -> Value {
+pub(super) fn document(
+    issuer: &Issuer,
+    paths: &Paths,
+    algorithms: &[Algorithm],
+    methods: &[AuthMethod],
+) -> Value {
     let base = issuer
         .as_str()
         .strip_suffix(issuer.path())
         .unwrap_or(issuer.as_str());
-    let methods: Vec<&str> = AuthMethod::ALL.iter().map(|method| method.name()).collect();
+    let methods: Vec<&str> = methods.iter().map(|method| method.name()).collect();
     let names: Vec<&str> = algorithms
         .iter()
         .map(|algorithm| algorithm.name())
@@ -73,7 +78,7 @@ mod tests {
             paths.openid_metadata,
             "/t/1/.well-known/openid-configuration"
         );
-        let document = document(&issuer, &paths, &[Algorithm::Es256]);
+        let document = document(&issuer, &paths, &[Algorithm::Es256], &AuthMethod::ALL);
         assert_eq!(
             document.pointer("/token_endpoint").unwrap(),
             "https://auth.example.com/t/1/oauth2/token"

@@ -18,7 +18,7 @@ use super::metadata::{self, Paths};
 use super::response::{self, Response};
 use super::token_request::{self, Head, TokenRequest};
 use crate::audit::{Outcome, Unrecorded};
-use crate::domain::{Algorithm, Denial, RequestId, TOO_MANY_FAILURES, UnixSeconds};
+use crate::domain::{Algorithm, AuthMethod, Denial, RequestId, TOO_MANY_FAILURES, UnixSeconds};
 use crate::evidence::LocalSources;
 use crate::issue::{self, Arrival, Desk};
 use crate::listener::{Answering, Peer};
@@ -34,7 +34,8 @@ const NOSNIFF: (HeaderName, HeaderValue) = (
     HeaderValue::from_static("nosniff"),
 );
 
-/// How long the metadata may be kept by a client: it changes only with the settings.
+/// How long the metadata may be kept by a client: it changes with the settings, and with the methods
+/// that the policy allows.
 const METADATA_CACHE: &str = "public, max-age=3600";
 
 /// The limits of one request.
@@ -57,6 +58,7 @@ pub struct HttpLimits {
 pub struct Service {
     desk: Desk<LocalSources>,
     paths: Paths,
+    algorithms: Vec<Algorithm>,
     metadata: Bytes,
     limits: HttpLimits,
     observations: Arc<Observations>,
@@ -75,8 +77,9 @@ impl Service {
         (observations, admission): (Arc<Observations>, Admission),
     ) -> Self {
         let paths = Paths::of(&desk.issuer);
-        let metadata = metadata::document(&desk.issuer, &paths, algorithms);
+        let metadata = metadata::document(&desk.issuer, &paths, algorithms, &AuthMethod::ALL);
         Self {
+            algorithms: algorithms.to_vec(),
             metadata: Bytes::from(metadata.to_string()),
             desk,
             paths,
@@ -188,6 +191,20 @@ impl Service {
     }
 
     fn metadata(&self) -> Response {
+        let world = self.desk.current.load();
+        let policy = world
+            .registry
+            .as_ref()
+            .map(|served| &served.snapshot.policy);
+        let methods = policy.and_then(|policy| policy.allowed_auth_methods.as_deref());
+        let body = match methods {
+            None => self.metadata.to_vec(),
+            Some(methods) => {
+                let (issuer, paths) = (&self.desk.issuer, &self.paths);
+                let document = metadata::document(issuer, paths, &self.algorithms, methods);
+                document.to_string().into_bytes()
+            }
+        };
         Response {
             status: 200,
             headers: vec![
@@ -195,7 +212,7 @@ impl Service {
                 ("cache-control", METADATA_CACHE.to_owned()),
                 ("access-control-allow-origin", "*".to_owned()),
             ],
-            body: self.metadata.to_vec(),
+            body,
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -152,6 +152,7 @@ async fn take_turn<A: Answering>(
     limits: &ConnectionLimits,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let mut turn = Turn::begin(peer, limits.header_bytes + limits.body_bytes);
+    let has_body = !request.body().is_end_stream();
     let response = if request.headers().len() > limits.header_fields {
         let mut response = Response::new(Full::default());
         // RFC 6585 section 5.
@@ -160,8 +161,13 @@ async fn take_turn<A: Answering>(
     } else {
         service.answer(request, peer).await
     };
-    turn.answered();
+    let refused = response.as_ref().is_ok_and(is_error);
+    turn.answered(has_body && refused);
     response
+}
+
+fn is_error(response: &Response<Full<Bytes>>) -> bool {
+    response.status().is_client_error() || response.status().is_server_error()
 }
 
 /// Drives a connection to its end, which may be brought about by the peer, a limit, one who needs the place,

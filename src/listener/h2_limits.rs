@@ -22,7 +22,7 @@ const STREAM_WINDOW: u32 = 65_535;
 
 /// What all streams of a connection may send ahead together: a hundred bodies as clients send them. It is
 /// what an attacker can fill with one connection while the daemon is too busy to read.
-const CONNECTION_WINDOW: u32 = 256 * 1024;
+pub(super) const CONNECTION_WINDOW: u32 = 256 * 1024;
 
 /// Most bytes of answers that wait for a peer's window, for one stream: the largest answer is a key set.
 const SEND_BUFFER: usize = 64 * 1024;

@@ -17,6 +17,17 @@ use super::connection::ListenerCounters;
 use super::pulse::Pulse;
 use crate::clock::Clock;
 
+/// How long a peer whose request was refused before it was read whole may go on sending: a round trip round the
+/// world, some times over.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Most bytes that are read and dropped of it: a body of the default size many times over, and what a
+/// kernel buffers of one that is far larger.
+const LINGER_BYTES: usize = 4 * 1024 * 1024;
+
+/// Bytes dropped at a time: a TLS record.
+const DROPPED: usize = 16 * 1024;
+
 /// A stream that is watched.
 pub(super) struct Metered<S> {
     inner: S,
@@ -28,6 +39,10 @@ pub(super) struct Metered<S> {
     bounded: bool,
     /// Runs from the first byte that the peer does not take until all are gone.
     stuck: Option<Pin<Box<Sleep>>>,
+    /// Runs from the end of what is sent until the peer has seen it, where it may still be sending.
+    linger: Option<Pin<Box<Sleep>>>,
+    /// What was dropped meanwhile.
+    dropped: usize,
 }
 
 impl<S> Metered<S> {
@@ -46,6 +61,8 @@ impl<S> Metered<S> {
             write_time,
             bounded,
             stuck: None,
+            linger: None,
+            dropped: 0,
         }
     }
 
@@ -59,6 +76,29 @@ impl<S> Metered<S> {
         self.counters.late_writes.fetch_add(1, Ordering::Relaxed);
         let error = "the peer does not read its answers";
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, error)))
+    }
+}
+
+impl<S: AsyncRead + Unpin> Metered<S> {
+    /// RFC 9112 section 9.6: a socket that is closed while bytes are coming resets the connection, and a
+    /// peer that is reset may never read the answer. So they are read and dropped until the peer ends too.
+    fn linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let time = self
+            .linger
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(LINGER)));
+        if time.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        let mut bytes = [0; DROPPED];
+        loop {
+            let mut buffer = ReadBuf::new(&mut bytes);
+            let read = ready!(Pin::new(&mut self.inner).poll_read(cx, &mut buffer));
+            let count = buffer.filled().len();
+            self.dropped += count;
+            if read.is_err() || count == 0 || self.dropped > LINGER_BYTES {
+                return Poll::Ready(());
+            }
+        }
     }
 }
 
@@ -80,7 +120,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Metered<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -118,9 +158,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match Pin::new(&mut self.inner).poll_shutdown(cx) {
-            Poll::Pending => self.late(cx),
-            done @ Poll::Ready(_) => done,
+        if self.linger.is_none() {
+            match Pin::new(&mut self.inner).poll_shutdown(cx) {
+                Poll::Pending => return self.late(cx),
+                Poll::Ready(Ok(())) if !self.bounded && self.pulse.is_unread() => {}
+                done @ Poll::Ready(_) => return done,
+            }
         }
+        self.linger(cx).map(Ok)
     }
 }

@@ -90,9 +90,10 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// It has its answer.
-    pub(super) const fn answered(&mut self) {
+    /// It has its answer. `unread` says that bytes of its body may still come.
+    pub(super) fn answered(&mut self, unread: bool) {
         self.answered = true;
+        self.peer.pulse.leave_unread(unread);
     }
 }
 

@@ -10,11 +10,13 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::ConnectionLimits;
+use super::h2_limits::CONNECTION_WINDOW;
 
 /// Bytes that an HTTP/2 peer may send beyond what its requests account for: frames that ask for nothing
 /// (PING, SETTINGS, PRIORITY, WINDOW_UPDATE). A thousand pings and more; a client that sends one every ten
-/// seconds needs a day for it.
-pub(super) const SPARE_BYTES: i64 = 64 * 1024;
+/// seconds needs a day for it. And what flow control lets it send ahead: on a busy machine bodies are read
+/// before their requests begin.
+pub(super) const SPARE_BYTES: i64 = 64 * 1024 + CONNECTION_WINDOW as i64;
 
 /// Most that a peer may have left of what its requests allow: 128 streams with the largest head and body by
 /// default take 10 MiB. Bytes of a body come also after its request was refused, so nothing is taken away at its
@@ -49,6 +51,8 @@ pub(super) struct Pulse {
     noted: Since,
     /// Answers that were held back on it so far.
     held: AtomicU32,
+    /// Whether the last answer was an error to a request with a body, of which bytes may still come.
+    unread: AtomicBool,
     evicted: Notify,
 }
 
@@ -95,6 +99,7 @@ impl Pulse {
             proved: AtomicBool::new(false),
             noted: AtomicU64::new(0),
             held: AtomicU32::new(0),
+            unread: AtomicBool::new(false),
             evicted: Notify::new(),
         }
     }
@@ -119,6 +124,16 @@ impl Pulse {
         }
         self.busy.fetch_sub(1, Ordering::Relaxed);
         self.at_source.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// What was last answered leaves bytes of its request unread, or not.
+    pub(super) fn leave_unread(&self, unread: bool) {
+        self.unread.store(unread, Ordering::Relaxed);
+    }
+
+    /// Whether bytes of a request that has its answer may still come.
+    pub(super) fn is_unread(&self) -> bool {
+        self.unread.load(Ordering::Relaxed)
     }
 
     /// Bytes came. Whether more may come.
@@ -217,5 +232,21 @@ impl Pulse {
             Some(left) => Verdict::Wait(wait.min(left)),
             None => Verdict::Idle,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_may_come_before_its_request_begins() {
+        let pulse = Pulse::new(Duration::ZERO, Arc::default());
+        let (head, frames) = (100, 4 * 9);
+        assert!(pulse.read(head + frames + 65_535, Duration::ZERO));
+        assert!(pulse.read(CONNECTION_WINDOW as usize - 65_535, Duration::ZERO));
+        let pings = 4096;
+        let flood = (0..pings).all(|_| pulse.read(17, Duration::ZERO));
+        assert!(!flood, "{pings} pings behind a full window");
     }
 }

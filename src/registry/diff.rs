@@ -43,9 +43,9 @@ pub enum Change {
     /// The policy says something else now.
     PolicyChanged {
         /// As it was.
-        before: Policy,
+        before: Box<Policy>,
         /// As it is.
-        after: Policy,
+        after: Box<Policy>,
     },
 }
 
@@ -97,8 +97,8 @@ pub fn diff(old: &Snapshot, new: &Snapshot) -> Vec<Change> {
     let mut changes = Vec::new();
     if old.policy != new.policy {
         changes.push(Change::PolicyChanged {
-            before: old.policy.clone(),
-            after: new.policy.clone(),
+            before: Box::new(old.policy.clone()),
+            after: Box::new(new.policy.clone()),
         });
     }
     for name in names(&old.resources, &new.resources) {
@@ -134,7 +134,7 @@ pub fn apply(old: &Snapshot, changes: &[Change]) -> Snapshot {
             Change::ResourceRemoved(resource) => {
                 resources.remove(&resource.name);
             }
-            Change::PolicyChanged { after, .. } => policy = after.clone(),
+            Change::PolicyChanged { after, .. } => policy = after.as_ref().clone(),
         }
     }
     let clients = clients

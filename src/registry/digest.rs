@@ -6,11 +6,12 @@
 
 use serde_json::Value;
 
+use super::policy::{Field, FieldSet, NamePatterns, NeverTogether, RequiredFields, TwoOwners};
 use super::snapshot::{Client, Policy, Resource, ResourceGrant, Snapshot, StoredSecret};
 use crate::domain::{Digest, UnixSeconds};
 
 /// Names this form: another form of the same content has another digest.
-const LABEL: &str = "grantd registry v1";
+pub(super) const LABEL: &str = "grantd registry v2";
 
 /// The digest of everything in a snapshot but the digest itself and what is derived.
 pub(super) fn digest(snapshot: &Snapshot) -> Digest {
@@ -24,16 +25,7 @@ pub(super) fn digest(snapshot: &Snapshot) -> Digest {
     } = snapshot;
     let mut form = Form::default();
     form.text(LABEL);
-    let Policy {
-        max_token_lifetime,
-        max_secret_lifetime,
-        require_owner,
-    } = policy;
-    form.number(max_token_lifetime.seconds());
-    form.optional(max_secret_lifetime.as_ref(), |form, it| {
-        form.number(it.seconds());
-    });
-    form.number(u64::from(*require_owner));
+    form.policy(policy);
     let mut resources: Vec<_> = resources.values().collect();
     resources.sort_by(|a, b| a.name.cmp(&b.name));
     form.list(&resources, |form, it| form.resource(it));
@@ -108,6 +100,70 @@ impl Form {
                 self.text(&other.to_string());
             }
         }
+    }
+
+    fn policy(&mut self, policy: &Policy) {
+        let Policy {
+            owner,
+            max_token_lifetime,
+            max_secret_lifetime,
+            require_owner,
+            max_removed_clients,
+            allowed_auth_methods,
+            required_fields,
+            names,
+            two_owners,
+            never_together,
+        } = policy;
+        self.optional(owner.as_ref(), |form, it| form.text(it.as_str()));
+        self.number(max_token_lifetime.seconds());
+        self.optional(max_secret_lifetime.as_ref(), |form, it| {
+            form.number(it.seconds());
+        });
+        self.number(u64::from(*require_owner));
+        self.optional(max_removed_clients.as_ref(), |form, it| {
+            form.text(&it.to_string());
+        });
+        self.optional(allowed_auth_methods.as_ref(), |form, it| {
+            form.list(it, |form, method| form.text(method.name()));
+        });
+        let RequiredFields {
+            client,
+            resource,
+            secret,
+        } = required_fields;
+        self.fields(*client);
+        self.fields(*resource);
+        self.fields(*secret);
+        let NamePatterns {
+            client,
+            resource,
+            scope,
+            owner,
+        } = names;
+        for pattern in [client, resource, scope, owner] {
+            self.optional(pattern.as_ref(), |form, it| form.text(it.as_str()));
+        }
+        self.list(two_owners, |form, it| {
+            let TwoOwners {
+                resource,
+                scopes,
+                owner,
+            } = it;
+            form.text(resource.as_str());
+            form.list(scopes, |form, it| form.text(it.as_str()));
+            form.text(owner.as_str());
+        });
+        self.list(never_together, |form, it| {
+            let NeverTogether { grants, reason } = it;
+            form.list(grants, |form, it| form.text(&it.to_string()));
+            form.optional(reason.as_ref(), |form, it| form.text(it));
+        });
+    }
+
+    fn fields<F: Field>(&mut self, fields: FieldSet<F>) {
+        let names: Vec<&str> = fields.iter().map(Field::name).collect();
+        self.list(&names, |form, it| form.text(it));
     }
 
     fn resource(&mut self, resource: &Resource) {

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use super::check::{Checked, Definitions, Rules, check, expiries};
 use super::diagnostic::{Problem, Renderer, to_json};
 use super::diff::diff;
+use super::guard::{hold, violations};
 use super::mask;
+use super::policy::TwoOwners;
 use super::snapshot::Snapshot;
 use super::source::{Place, Source};
-use crate::domain::{Algorithm, Lifetime, UnixSeconds};
+use crate::domain::{Algorithm, Lifetime, ResourceName, ScopeName, UnixSeconds};
 
 /// Most characters of an excerpt: the longest part of a line, a mask at its end, two dots.
 const MAX_SHOWN: usize = 160 + 8 + 2;
@@ -89,6 +91,13 @@ fn same(one: &Snapshot, other: &Snapshot) {
 
 fn keeps_its_policy(snapshot: &Snapshot) {
     let policy = &snapshot.policy;
+    assert_eq!(
+        violations(policy, snapshot),
+        [],
+        "accepted against its own rules"
+    );
+    assert_eq!(hold(snapshot, snapshot), None, "no change, and held");
+    keeps_the_form_of_rules(snapshot);
     for resource in snapshot.resources.values() {
         assert!(resource.owner.is_some() || !policy.require_owner);
         assert!(resource.token_lifetime <= policy.max_token_lifetime);
@@ -115,6 +124,50 @@ fn keeps_its_policy(snapshot: &Snapshot) {
                 |most: Lifetime| life.is_some_and(|life| life.seconds() <= most.seconds() + DAY);
             assert!(policy.max_secret_lifetime.is_none_or(kept));
         }
+    }
+}
+
+/// No rule contradicts itself or the resources: it could be kept by somebody.
+fn keeps_the_form_of_rules(snapshot: &Snapshot) {
+    let policy = &snapshot.policy;
+    let named = |resource: &ResourceName, scope: Option<&ScopeName>| {
+        let resource = snapshot.resources.get(resource);
+        resource.is_some_and(|it| {
+            scope.is_none_or(|scope| it.scopes.iter().any(|(name, _)| name == scope))
+        })
+    };
+    if let Some(limit) = policy.max_removed_clients {
+        assert!((1..=100).contains(&limit.of(100)) || limit.of(0) > 100);
+    }
+    let methods = policy.allowed_auth_methods.as_deref();
+    assert!(
+        methods.is_none_or(|methods| methods.is_sorted_by(|a, b| a < b) && !methods.is_empty())
+    );
+    for rule in &policy.two_owners {
+        assert!(!rule.scopes.is_empty());
+        assert!(
+            rule.scopes
+                .iter()
+                .all(|scope| named(&rule.resource, Some(scope)))
+        );
+        let first = snapshot.resources.get(&rule.resource).map(|it| &it.owner);
+        assert!(first.is_some_and(|first| TwoOwners::differ(first.as_ref(), &rule.owner)));
+    }
+    for rule in &policy.never_together {
+        assert!(rule.grants.len() >= 2 && rule.grants.is_sorted_by(|a, b| a < b));
+        assert!(
+            rule.grants
+                .iter()
+                .all(|it| named(&it.resource, it.scope.as_ref()))
+        );
+    }
+    let owners = policy
+        .owner
+        .iter()
+        .chain(policy.two_owners.iter().map(|it| &it.owner));
+    for owner in owners {
+        let pattern = policy.names.owner.as_ref();
+        assert!(pattern.is_none_or(|pattern| pattern.matches(owner.as_str())));
     }
 }
 

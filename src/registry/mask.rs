@@ -34,6 +34,9 @@ const SECRET_KEYS: [&str; 10] = [
 /// The key of a verifier: what stands there is shown only when it is one.
 const HASH_KEY: &str = "hash";
 
+/// The fields of a secret that are none themselves.
+const SECRET_FIELDS: [&str; 4] = ["label", "created", "not_before", "expires"];
+
 /// Begins a private key in PEM (RFC 7468), of whatever kind.
 const PEM_BEGIN: &str = "-----BEGIN ";
 
@@ -148,7 +151,8 @@ fn assigned(text: &str) -> Vec<Range<usize>> {
             };
             let value = after.trim();
             let start = line_start + at + 1 + (after.len() - after.trim_start().len());
-            if is_secret_key(key) || (key == HASH_KEY && !is_verifier(value)) {
+            let secret = is_secret_key(key) && !lists_fields(value);
+            if secret || (key == HASH_KEY && !is_verifier(value)) {
                 found.push(start..value_end(text, start, value));
             }
         }
@@ -180,6 +184,20 @@ fn is_verifier(value: &str) -> bool {
         rest.split(quote).next()
     });
     inner.is_some_and(|inner| SecretVerifier::parse(inner).is_ok())
+}
+
+/// Whether a value begins with a list of nothing but fields of a secret, as `required_fields` of a
+/// policy has under the key `secret`.
+fn lists_fields(value: &str) -> bool {
+    let Some((list, _)) = value
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once(']'))
+    else {
+        return false;
+    };
+    let unquoted = |word: &str| word.trim().trim_matches(['"', '\'']).to_owned();
+    let field = |word: String| word.is_empty() || SECRET_FIELDS.contains(&word.as_str());
+    list.split(',').map(unquoted).all(field)
 }
 
 /// Where a value ends: with its line, or where its multi-line string does.
@@ -241,6 +259,9 @@ mod tests {
             ["\"\"\"\nhun\nter2\"\"\""]
         );
         assert_eq!(masked("hash = \"hunter2\""), ["\"hunter2\""]);
+        for value in ["[\"hunter2\"]", "[\"label\", \"hunter2\"]", "[\"label\""] {
+            assert_eq!(masked(&format!("secret = {value}")), [value]);
+        }
         assert_eq!(
             masked("k = '''-----BEGIN EC PRIVATE KEY-----\nMHc\n-----END EC PRIVATE KEY-----'''"),
             ["-----BEGIN EC PRIVATE KEY-----\nMHc\n"]
@@ -255,6 +276,7 @@ mod tests {
             "# secrets begin with grantd_secret_",
             "\"secret:read\" = \"Read secrets\"",
             "[[client.x.secret]]",
+            "secret = [\"label\", 'expires']",
             "name = \"The secret service\"",
         ] {
             assert_eq!(masked(text), Vec::<&str>::new(), "{text}");

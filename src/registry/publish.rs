@@ -11,14 +11,40 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::check::{Definitions, Rules, check};
+use super::check::{Checked, Definitions, Rules, check};
 use super::diagnostic::{self, Problem};
 use super::diff::{Change, diff};
+use super::digest;
+use super::guard::{self, Held};
+use super::held::Gate;
+use super::keep::Kept;
 use super::load::{Folder, Limits, LoadError, Loaded, Loader, Look};
 use super::snapshot::Snapshot;
 use super::source::Source;
 use crate::clock::Clock;
-use crate::domain::{CommitId, Digest};
+use crate::domain::{CommitId, Digest, Lifetime, UnixSeconds};
+
+/// How old the last good registry may be before it is an alarm: who mends a folder does so within a
+/// working day.
+pub const LAST_GOOD_MAX_AGE: Lifetime = Lifetime::from_hours(24);
+
+/// What is done with a last good registry that the folder has not held for long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastGoodSettings {
+    /// For how long it may be served without an alarm.
+    pub max_age: Lifetime,
+    /// Whether no token is issued by it after that.
+    pub refuse: bool,
+}
+
+impl Default for LastGoodSettings {
+    fn default() -> Self {
+        Self {
+            max_age: LAST_GOOD_MAX_AGE,
+            refuse: false,
+        }
+    }
+}
 
 /// What the registry stage needs to know.
 #[derive(Clone, Debug)]
@@ -34,6 +60,8 @@ pub struct RegistrySettings {
     pub events: bool,
     /// A file that is read as if it lay in the folder: the demo client of `grantd dev`.
     pub extra: Option<Arc<Source>>,
+    /// What is done when the folder has been broken for long.
+    pub last_good: LastGoodSettings,
 }
 
 impl Default for RegistrySettings {
@@ -44,6 +72,7 @@ impl Default for RegistrySettings {
             limits: Limits::default(),
             events: true,
             extra: None,
+            last_good: LastGoodSettings::default(),
         }
     }
 }
@@ -58,6 +87,9 @@ pub enum Update {
     /// Git's `HEAD` moved, or the folder differs from it now, or no more; but the registry says the
     /// same.
     Moved(Revision),
+    /// The folder holds a registry that takes away more than a guard allows: what was accepted last
+    /// stands until an operator releases it.
+    Held(HeldBack),
 }
 
 /// What git says of the folder.
@@ -78,11 +110,51 @@ pub struct Applied {
     pub commit: Option<CommitId>,
     /// Whether the folder differs from it, where that is known.
     pub dirty: Option<bool>,
-    /// What changed since the registry accepted before: nothing at first, when there was none,
-    /// and nothing when a refused folder says the same again.
+    /// What changed since the registry accepted before, also in a run before: nothing at first, when
+    /// there was none, and nothing when a refused folder says the same again.
     pub changes: Vec<Change>,
+    /// The digest of the one before; `None` when there was none.
+    pub previous: Option<Digest>,
     /// What somebody should look at.
     pub warnings: Vec<Problem>,
+    /// The files that it was made of.
+    pub files: Vec<Arc<Source>>,
+}
+
+/// A registry that was kept, and stands under today's rules.
+#[derive(Clone, Debug)]
+pub struct Resumed {
+    /// The registry.
+    pub snapshot: Arc<Snapshot>,
+    /// The git commit that it was accepted from.
+    pub commit: Option<CommitId>,
+    /// When it was accepted.
+    pub accepted: UnixSeconds,
+}
+
+/// Why a registry that was kept, whole, can't be served.
+#[derive(Clone, Debug)]
+pub enum Unusable {
+    /// Today's rules refuse it: settings or program are other ones than before. Never empty.
+    Refused(Vec<Problem>),
+    /// Its files make another registry than was recorded.
+    Another {
+        /// The digest that was recorded.
+        recorded: Digest,
+        /// The digest that they have.
+        found: Digest,
+    },
+}
+
+/// A registry that is held back.
+#[derive(Clone, Debug)]
+pub struct HeldBack {
+    /// What it takes away, and why that is held.
+    pub held: Held,
+    /// What git says of the folder.
+    pub revision: Revision,
+    /// Whether the same change was told before, with another commit.
+    pub again: bool,
 }
 
 /// A registry that was refused.
@@ -143,8 +215,12 @@ pub struct Publisher {
     extra: Option<Arc<Source>>,
     parsed: HashMap<Arc<str>, Arc<Definitions>>,
     accepted: Option<Arc<Snapshot>>,
+    /// Whether what was accepted was told in this run.
+    told: bool,
     refused: Option<Digest>,
     revision: Revision,
+    waiting: Option<Waiting>,
+    gate: Arc<Gate>,
     counters: Arc<RegistryCounters>,
 }
 
@@ -157,6 +233,22 @@ impl Revision {
     }
 }
 
+/// A registry that passed `check`.
+#[derive(Debug)]
+struct Candidate {
+    checked: Checked,
+    revision: Revision,
+    warnings: Vec<Problem>,
+    files: Vec<Arc<Source>>,
+}
+
+/// One that is held back.
+#[derive(Debug)]
+struct Waiting {
+    change: Digest,
+    candidate: Candidate,
+}
+
 impl Publisher {
     /// A publisher of this folder that has accepted nothing yet.
     #[must_use]
@@ -167,25 +259,53 @@ impl Publisher {
             extra: settings.extra.clone(),
             parsed: HashMap::new(),
             accepted: None,
+            told: false,
             refused: None,
             revision: Revision::default(),
+            waiting: None,
+            gate: Arc::default(),
             counters: Arc::default(),
         }
     }
 
-    /// The same with a snapshot that is served already, against which the first change is told.
-    #[must_use]
-    pub fn after(self, snapshot: Arc<Snapshot>) -> Self {
-        Self {
-            accepted: Some(snapshot),
-            ..self
+    /// Takes up a registry that was kept, after it was checked like any other: the folder is compared
+    /// with it, and a file that says the same as then is not parsed again.
+    ///
+    /// # Errors
+    /// [`Unusable`]: it is as if nothing had been kept.
+    pub fn resume(&mut self, kept: &Kept) -> Result<Resumed, Unusable> {
+        let files: Vec<Arc<Definitions>> = kept
+            .files
+            .iter()
+            .map(|source| Arc::new(Definitions::of(Arc::clone(source))))
+            .collect();
+        let checked = check(&files, &self.rules).map_err(Unusable::Refused)?;
+        let (recorded, found) = (kept.seal.digest, checked.snapshot.digest);
+        // Another program may have another form of digest: then the checksums of the files speak alone.
+        if *kept.seal.form == *digest::LABEL && recorded != found {
+            return Err(Unusable::Another { recorded, found });
         }
+        let snapshot = Arc::new(checked.snapshot);
+        self.loader.resume(&kept.files);
+        self.parsed = by_path(&files);
+        self.accepted = Some(Arc::clone(&snapshot));
+        Ok(Resumed {
+            snapshot,
+            commit: kept.seal.commit.clone(),
+            accepted: kept.seal.accepted,
+        })
     }
 
     /// The counts.
     #[must_use]
     pub fn counters(&self) -> Arc<RegistryCounters> {
         Arc::clone(&self.counters)
+    }
+
+    /// Where changes wait that are held back.
+    #[must_use]
+    pub fn gate(&self) -> Arc<Gate> {
+        Arc::clone(&self.gate)
     }
 
     /// The folders to watch, as of the last look.
@@ -212,7 +332,7 @@ impl Publisher {
     pub fn look(&mut self, settled: bool) -> Outcome {
         self.counters.looks.fetch_add(1, Ordering::Relaxed);
         match self.loader.look(settled) {
-            Look::Unchanged => Outcome::Unchanged,
+            Look::Unchanged => self.released().map_or(Outcome::Unchanged, Outcome::Update),
             Look::Unsettled => Outcome::Unsettled,
             Look::Changed(loaded) => self
                 .judge(loaded)
@@ -236,6 +356,66 @@ impl Publisher {
                 return self.refuse(Refusal::Check(problems), revision);
             }
         };
+        let mut warnings = checked.warnings;
+        warnings.extend(loaded.warnings);
+        diagnostic::sort(&mut warnings);
+        let candidate = Candidate {
+            checked: Checked {
+                warnings: Vec::new(),
+                ..checked
+            },
+            revision,
+            warnings,
+            files: files.iter().map(|file| Arc::clone(file.source())).collect(),
+        };
+        self.guard(candidate)
+    }
+
+    /// Holds a change back that takes away too much, unless an operator released it.
+    fn guard(&mut self, candidate: Candidate) -> Option<Update> {
+        let known = self.accepted.as_ref();
+        let held = known.and_then(|known| guard::hold(known, &candidate.checked.snapshot));
+        match held {
+            Some(held) if !self.gate.lets(held.hash) => self.hold(held, candidate),
+            _ => self.accept(candidate),
+        }
+    }
+
+    fn hold(&mut self, held: Held, candidate: Candidate) -> Option<Update> {
+        self.counters.problems.store(0, Ordering::Relaxed);
+        let again = self.refused.replace(held.hash) == Some(held.hash);
+        let revision = candidate.revision.clone();
+        let before = self.waiting.replace(Waiting {
+            change: held.hash,
+            candidate,
+        });
+        self.gate.hold(held.hash);
+        let same_revision = before.is_some_and(|before| before.candidate.revision == revision);
+        if again && same_revision {
+            return None;
+        }
+        Some(Update::Held(HeldBack {
+            held,
+            revision,
+            again,
+        }))
+    }
+
+    /// The change that was held back and is released now, if it is what the folder still holds.
+    fn released(&mut self) -> Option<Update> {
+        let waiting = self.waiting.take_if(|it| self.gate.lets(it.change))?;
+        self.accept(waiting.candidate)
+    }
+
+    fn accept(&mut self, candidate: Candidate) -> Option<Update> {
+        let Candidate {
+            checked,
+            revision,
+            warnings,
+            files,
+        } = candidate;
+        self.waiting = None;
+        self.gate.accepted();
         let moved = self.revision != revision;
         self.revision.clone_from(&revision);
         let was_refused = self.refused.take().is_some();
@@ -250,21 +430,21 @@ impl Publisher {
         };
         // Requests keep the snapshot that they have, when the new one says the same.
         let snapshot = same.cloned().unwrap_or_else(|| Arc::new(checked.snapshot));
-        let news = same.is_none() || was_refused;
+        let first = !std::mem::replace(&mut self.told, true);
+        let news = same.is_none() || was_refused || first;
         self.accepted = Some(Arc::clone(&snapshot));
         if !news {
             return moved.then_some(Update::Moved(revision));
         }
         self.counters.applied.fetch_add(1, Ordering::Relaxed);
-        let mut warnings = checked.warnings;
-        warnings.extend(loaded.warnings);
-        diagnostic::sort(&mut warnings);
         Some(Update::Applied(Applied {
             snapshot,
             commit: revision.commit,
             dirty: revision.dirty,
+            previous: known.as_ref().map(|known| known.digest),
             changes,
             warnings,
+            files,
         }))
     }
 
@@ -280,14 +460,13 @@ impl Publisher {
                 _ => Arc::new(Definitions::of(Arc::clone(source))),
             })
             .collect();
-        self.parsed = files
-            .iter()
-            .map(|file| (Arc::clone(file.source().path()), Arc::clone(file)))
-            .collect();
+        self.parsed = by_path(&files);
         files
     }
 
     fn refuse(&mut self, why: Refusal, revision: Revision) -> Option<Update> {
+        self.waiting = None;
+        self.gate.clear();
         let (digest, count) = match &why {
             Refusal::Load(error) => (Digest::of(error.to_string().as_bytes()), 1),
             Refusal::Check(problems) => (diagnostic::digest(problems), problems.len()),
@@ -305,4 +484,17 @@ impl Publisher {
             digest,
         }))
     }
+}
+
+fn by_path(files: &[Arc<Definitions>]) -> HashMap<Arc<str>, Arc<Definitions>> {
+    let files = files.iter();
+    files
+        .map(|file| (Arc::clone(file.source().path()), Arc::clone(file)))
+        .collect()
+}
+
+/// The form of digests that this program makes, for what is kept.
+#[must_use]
+pub fn digest_form() -> Arc<str> {
+    Arc::from(digest::LABEL)
 }

@@ -84,11 +84,7 @@ pub(crate) fn snapshot(resources: Vec<Arc<Resource>>, client: Client) -> Snapsho
             .into_iter()
             .map(|resource| (resource.name.clone(), resource))
             .collect(),
-        policy: Policy {
-            max_token_lifetime: Lifetime::from_hours(1),
-            max_secret_lifetime: None,
-            require_owner: false,
-        },
+        policy: Policy::of_lifetime(Lifetime::from_hours(1)),
         digest: Digest::ZERO,
     }
 }

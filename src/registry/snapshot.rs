@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use super::deadlines::Deadlines;
 use super::last_use::LastUse;
+use super::policy::{NamePatterns, NeverTogether, RemovalLimit, RequiredFields, TwoOwners};
 use crate::domain::{
-    Algorithm, ClientId, CommitId, CredentialId, Digest, Lifetime, Owner, ResourceIdentifier,
-    ResourceName, ScopeName, SecretVerifier, UnixSeconds,
+    Algorithm, AuthMethod, ClientId, CommitId, CredentialId, Digest, Lifetime, Owner,
+    ResourceIdentifier, ResourceName, ScopeName, SecretVerifier, UnixSeconds,
 };
 
 /// One whole registry, as `check` accepted it.
@@ -109,12 +110,53 @@ pub struct StoredSecret {
 /// The rules above all files: `[policy]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
+    /// Who approves changes of the policy itself.
+    pub owner: Option<Owner>,
     /// Longest lifetime of a token.
     pub max_token_lifetime: Lifetime,
     /// Longest life of a secret, from `created` to `expires`; `None` for no limit.
     pub max_secret_lifetime: Option<Lifetime>,
     /// Whether each client and resource must name its owner.
     pub require_owner: bool,
+    /// Most clients that one change may remove or disable; `None` for no limit.
+    pub max_removed_clients: Option<RemovalLimit>,
+    /// How clients may prove who they are, in the order of [`AuthMethod::ALL`], never empty; `None`
+    /// for every way that grantd offers.
+    pub allowed_auth_methods: Option<Vec<AuthMethod>>,
+    /// What clients, resources and secrets must say.
+    pub required_fields: RequiredFields,
+    /// The form of names.
+    pub names: NamePatterns,
+    /// Scopes that need two owners, in the order of their resources.
+    pub two_owners: Vec<TwoOwners>,
+    /// Grants that no client may have together, in order.
+    pub never_together: Vec<NeverTogether>,
+}
+
+impl Policy {
+    /// A policy of one rule: the longest lifetime of a token, which every policy has.
+    #[must_use]
+    pub fn of_lifetime(max_token_lifetime: Lifetime) -> Self {
+        Self {
+            owner: None,
+            max_token_lifetime,
+            max_secret_lifetime: None,
+            require_owner: false,
+            max_removed_clients: None,
+            allowed_auth_methods: None,
+            required_fields: RequiredFields::default(),
+            names: NamePatterns::default(),
+            two_owners: Vec::new(),
+            never_together: Vec::new(),
+        }
+    }
+
+    /// Whether clients may prove who they are this way.
+    #[must_use]
+    pub fn allows(&self, method: AuthMethod) -> bool {
+        let allowed = self.allowed_auth_methods.as_ref();
+        allowed.is_none_or(|allowed| allowed.contains(&method))
+    }
 }
 
 /// A snapshot with its place in time: what is being served.
@@ -130,6 +172,17 @@ pub struct Served {
     pub dirty: Option<bool>,
     /// When it was published.
     pub since: UnixSeconds,
+    /// From when on no token is issued by it any more. Set while the folder does not hold it, where
+    /// the settings refuse a last good registry that is too old.
+    pub until: Option<UnixSeconds>,
+}
+
+impl Served {
+    /// Whether tokens may be issued by it at this moment.
+    #[must_use]
+    pub fn is_usable(&self, now: UnixSeconds) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
 }
 
 impl Snapshot {

@@ -267,6 +267,13 @@ pub fn log(update: &Update) {
             dirty = moved.dirty,
             "registry unchanged"
         ),
+        Update::Held(back) => tracing::error!(
+            change = %back.held.hash,
+            commit = commit(&back.revision.commit),
+            dirty = back.revision.dirty,
+            why = %back.held,
+            "registry change held back: the last good one stays"
+        ),
         Update::Rejected(rejected) => match &rejected.why {
             Refusal::Load(error) => {
                 tracing::error!(%error, "registry refused: the last good one stays");

@@ -7,12 +7,12 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use tracing_subscriber::EnvFilter;
 
-use super::{LogSettings, Settings, audit, defaults, file, limits};
+use super::{LogSettings, Settings, admin, audit, defaults, file, limits};
 use crate::domain::{Algorithm, InstanceName, Issuer, Lifetime};
 use crate::keys::schedule::ScheduleSettings;
 use crate::registry::check::{POLICY_FOLDER, Rules};
 use crate::registry::load::Limits;
-use crate::registry::publish::RegistrySettings;
+use crate::registry::publish::{LAST_GOOD_MAX_AGE, LastGoodSettings, RegistrySettings};
 use crate::telemetry::status::EXPIRY_WINDOW;
 
 /// Longest time-out: a longer one protects nothing. The shortest is one second: less breaks good clients.
@@ -74,6 +74,7 @@ fn convert(file: file::File, problems: &mut Problems<'_>) -> Option<Settings> {
         audit,
         limits,
         log,
+        admin,
     } = file;
     let issuer = problems.keep("issuer", &issuer, Issuer::parse(&issuer));
     let instance = instance.unwrap_or_else(|| defaults::INSTANCE.to_owned());
@@ -97,6 +98,11 @@ fn convert(file: file::File, problems: &mut Problems<'_>) -> Option<Settings> {
     let (keys_dir, sealing_key, keys) = convert_keys(keys, &state, problems);
     let (workers, drain, connections, http) = limits::convert(&limits, problems);
     let (journal, ship) = audit::convert(audit, instance.as_ref(), problems);
+    let usual = (
+        state.join(defaults::ADMIN_SOCKET),
+        state.join(defaults::STATUS_SOCKET),
+    );
+    let admin = admin::convert(admin, usual, problems);
     Some(Settings {
         expiry_window: expiry_window(&registry.expiry_window, problems),
         last_use_every: problems.timeout(
@@ -122,6 +128,7 @@ fn convert(file: file::File, problems: &mut Problems<'_>) -> Option<Settings> {
         http,
         workers,
         drain,
+        admin,
     })
 }
 
@@ -136,7 +143,26 @@ fn convert_registry(
         events,
         // Not for whoever reads the folder.
         expiry_window: _,
+        last_good_max_age,
+        last_good_too_old,
     } = registry;
+    let last_good = LastGoodSettings {
+        max_age: problems.span(
+            "registry.last_good_max_age",
+            &last_good_max_age,
+            LAST_GOOD_MAX_AGE,
+        ),
+        refuse: match last_good_too_old.as_deref() {
+            None | Some("alarm") => false,
+            Some("refuse") => true,
+            Some(other) => {
+                problems.add(format!(
+                    "registry.last_good_too_old = {other:?}: write \"alarm\" or \"refuse\""
+                ));
+                false
+            }
+        },
+    };
     let policy_folder = policy_folder.unwrap_or_else(|| POLICY_FOLDER.to_owned());
     if policy_folder.is_empty() || policy_folder.contains('/') || policy_folder.starts_with('.') {
         problems.add(format!(
@@ -152,6 +178,7 @@ fn convert_registry(
         limits: Limits::default(),
         events: events.unwrap_or(true),
         extra: None,
+        last_good,
     }
 }
 

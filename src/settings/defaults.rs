@@ -21,6 +21,12 @@ pub const LAST_USE_EVERY: Duration = Duration::from_secs(60);
 /// Below the state directory.
 pub const KEYS_DIR: &str = "keys";
 
+/// Below the state directory, which is the daemon's alone.
+pub const ADMIN_SOCKET: &str = "admin.sock";
+
+/// Below the state directory too.
+pub const STATUS_SOCKET: &str = "status.sock";
+
 /// The instance of a daemon that stands alone.
 pub const INSTANCE: &str = "grantd-1";
 

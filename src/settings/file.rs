@@ -24,6 +24,19 @@ pub(super) struct File {
     pub(super) limits: Limits,
     #[serde(default)]
     pub(super) log: Log,
+    #[serde(default)]
+    pub(super) admin: Admin,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Admin {
+    pub(super) socket: Option<String>,
+    pub(super) group: Option<String>,
+    pub(super) mode: Option<String>,
+    pub(super) status_socket: Option<String>,
+    pub(super) status_group: Option<String>,
+    pub(super) status_mode: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -47,6 +60,8 @@ pub(super) struct Registry {
     pub(super) policy_folder: Option<String>,
     pub(super) events: Option<bool>,
     pub(super) expiry_window: Option<String>,
+    pub(super) last_good_max_age: Option<String>,
+    pub(super) last_good_too_old: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

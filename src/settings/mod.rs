@@ -3,6 +3,7 @@
 //! **Invariant:** after [`load`] every value is in its domain type and within its bounds; nothing else of
 //! the crate reads a setting. Each default is a named constant that says where the number comes from.
 
+mod admin;
 mod audit;
 mod check;
 pub mod defaults;
@@ -10,6 +11,8 @@ pub mod environment;
 mod file;
 mod limits;
 pub mod service_manager;
+
+pub use admin::{AdminSettings, SocketSettings};
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -66,6 +69,8 @@ pub struct Settings {
     pub drain: Duration,
     /// The logs.
     pub log: LogSettings,
+    /// The sockets for operators.
+    pub admin: AdminSettings,
 }
 
 /// How logs are written.

@@ -34,7 +34,7 @@ fn judged(text: &str) -> Result<Settings, Vec<String>> {
 }
 
 /// Takes the `# ` off each setting that is commented out and has a default. `[audit.nats]` has none, and
-/// neither has a sealing key.
+/// neither has a sealing key or a group of a socket.
 fn uncommented(text: &str) -> (String, usize) {
     let mut count = 0;
     let mut in_nats = false;
@@ -42,7 +42,9 @@ fn uncommented(text: &str) -> (String, usize) {
     for line in text.lines() {
         in_nats = line == "# [audit.nats]" || (in_nats && !line.starts_with('['));
         let bare = line.strip_prefix("# ").filter(|bare| is_setting(bare));
-        let chosen = bare.filter(|bare| !in_nats && !bare.starts_with("sealing_key_file"));
+        let examples = ["sealing_key_file", "group", "status_group"];
+        let example = |bare: &str| examples.iter().any(|name| bare.starts_with(name));
+        let chosen = bare.filter(|bare| !in_nats && !example(bare));
         count += usize::from(chosen.is_some());
         lines.push(chosen.unwrap_or(line));
     }

@@ -274,13 +274,13 @@ impl Store {
         self.put(&Key::ExpiryDay, &day.to_be_bytes())
     }
 
-    fn number(&self, key: &Key) -> Result<Option<u64>, StoreError> {
+    pub(super) fn number(&self, key: &Key) -> Result<Option<u64>, StoreError> {
         let bytes = self.record(key)?;
         bytes.map(|bytes| number_of(key, &bytes)).transpose()
     }
 
     /// A record without its version.
-    fn record(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
+    pub(super) fn record(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
         let value = self.read(&key.to_bytes())?;
         value.map(|value| unversioned(key, &value)).transpose()
     }

@@ -4,8 +4,10 @@
 //! <state>/lock         held by whoever works on the directory; has its process id
 //! <state>/db/          the store (sled)
 //! <state>/journal/     the audit journal
+//! <state>/registry/    the last good registry
 //! <state>/keys/        the key files, unless grantd.toml names another folder
-//! <state>/admin.sock   the admin socket of a live daemon
+//! <state>/admin.sock   the admin socket of a live daemon, or a link to it
+//! <state>/status.sock  its socket that only looks, or a link to it
 //! ```
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -71,7 +73,7 @@ impl StateDir {
             return Err(StateDirError::Open(path.to_owned()));
         }
         let lock = locked(path)?;
-        for folder in ["db", "journal"] {
+        for folder in ["db", "journal", "registry"] {
             make(&path.join(folder))?;
         }
         for folder in [path, path.parent().unwrap_or(Path::new("/"))] {
@@ -99,6 +101,12 @@ impl StateDir {
         self.path.join("journal")
     }
 
+    /// The folder of the last good registry.
+    #[must_use]
+    pub fn registry(&self) -> PathBuf {
+        self.path.join("registry")
+    }
+
     /// The key folder, unless `keys.dir` names another.
     #[must_use]
     pub fn keys(&self) -> PathBuf {
@@ -121,6 +129,12 @@ impl StateDir {
     #[must_use]
     pub fn admin_socket_of(state: &Path) -> PathBuf {
         state.join("admin.sock")
+    }
+
+    /// The socket that only looks, of a state directory that is not opened.
+    #[must_use]
+    pub fn status_socket_of(state: &Path) -> PathBuf {
+        state.join("status.sock")
     }
 
     /// Whether this is a state directory already, by its journal's folder.

@@ -3,12 +3,14 @@
 use super::db::{number_of, unversioned, versioned};
 use super::key::Key;
 use super::last_use::{pack, unpack};
+use super::overlay::{entry_of, value_of};
 use super::rings::record_of;
 use super::witness::{counted, slot_of};
 use crate::audit::ship::ShipMark;
 use crate::domain::{Algorithm, Digest, KeyId, UnixSeconds};
 use crate::keys::ring::{KeyRecord, KeyState};
 use crate::keys::{record_from_json, record_to_json};
+use crate::registry::overlay::EntryId;
 
 /// The last second that a record can spell: the end of jiff's `Timestamp`, a day before the year 10000.
 const LAST: u64 = 253_402_207_200;
@@ -28,6 +30,8 @@ pub fn stored_record(data: &[u8]) {
         Key::Commits,
         Key::LastUse(0, 0),
         Key::ExpiryDay,
+        Key::LastOverlayEntry,
+        Key::OverlayEntry(EntryId::new(1)),
         Key::RingMember(Algorithm::Es256, id),
     ] {
         if let Ok(value) = unversioned(&key, data) {
@@ -46,6 +50,7 @@ pub fn stored_record(data: &[u8]) {
         assert_eq!(versioned(&Key::LastUse(0, 0), &pack(&uses).concat()), data);
     }
     ring_member(data);
+    overlay_entry(data);
     made(data, &digest);
     slots(data, &digest);
 }
@@ -67,6 +72,18 @@ fn ring_member(data: &[u8]) {
             KeyState::Withdrawn => record.withdrawn,
         };
         assert!(since.is_some());
+    }
+}
+
+/// What an operator took away; the bytes with a version before them as well.
+fn overlay_entry(data: &[u8]) {
+    let id = EntryId::new(7);
+    let stored = versioned(&Key::OverlayEntry(id), data);
+    for bytes in [data, &stored] {
+        if let Ok(entry) = entry_of(id, bytes) {
+            let written = value_of(&entry);
+            assert!(written.is_ok_and(|it| entry_of(id, &it).is_ok_and(|read| read == entry)));
+        }
     }
 }
 

@@ -11,12 +11,15 @@ mod db;
 mod dir;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+mod kept;
 mod key;
 mod last_use;
+mod overlay;
 mod rings;
 mod room;
 mod witness;
 
 pub use db::{MAX_RECORD, OnCorruption, Store, StoreError};
 pub use dir::{StateDir, StateDirError};
+pub use kept::KeptMark;
 pub use last_use::LAST_USE_BYTES;

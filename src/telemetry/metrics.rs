@@ -18,7 +18,7 @@ use prometheus_client::registry::Registry;
 
 use super::Observations;
 use super::process::Process;
-use super::status::{Seen, Status};
+use super::status::{FolderStanding, Seen, Status};
 use crate::audit::Journal;
 use crate::audit::ship::{ShipCounters, StatusBoard};
 use crate::clock::Clock;
@@ -69,12 +69,12 @@ pub struct Gauges {
 }
 
 impl Gauges {
-    /// Takes each number once. What is wrong with the folder and the
-    /// certificate, and whether it stops, the daemon knows.
+    /// Takes each number once. How the folder and the certificate stand, and whether it stops, the
+    /// daemon knows.
     #[must_use]
     pub fn look(
         &self,
-        problems: Vec<String>,
+        (problems, folder): (Vec<String>, FolderStanding),
         certificate_problems: Vec<String>,
         stopping: bool,
     ) -> Seen {
@@ -87,6 +87,8 @@ impl Gauges {
             registry: world.registry.clone(),
             problems,
             expiry_window: self.expiry_window,
+            overlay: Arc::clone(&world.overlay),
+            folder,
             rings: world.rings.clone(),
             schedule: self.schedule.clone(),
             keys_unwritable: self.keys.unwritable.load(Ordering::Relaxed) > 0,
@@ -149,6 +151,7 @@ impl Collector for Shown {
         }
         state::of_registry(seen, &gauges.registry, page)?;
         state::of_expiries(seen, page)?;
+        state::of_overlay(seen, page)?;
         state::of_keys(seen, &gauges.keys, page)
     }
 }

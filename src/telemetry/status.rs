@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use crate::audit::journal::JournalStatus;
 use crate::audit::ship::ShipStatus;
-use crate::domain::{Algorithm, KeyId, Lifetime, UnixSeconds};
+use crate::domain::{Algorithm, CommitId, Digest, KeyId, Lifetime, UnixSeconds};
 use crate::keys::outlook::{NextStep, next_step};
 use crate::keys::rings::Rings;
 use crate::keys::schedule::ScheduleSettings;
+use crate::registry::overlay::Overlay;
 use crate::registry::snapshot::Served;
 
 /// How far ahead expiry dates are told where `registry.expiry_window` does not say otherwise: a month is time enough to make a
@@ -37,6 +38,10 @@ pub struct Seen {
     pub problems: Vec<String>,
     /// How far ahead expiry dates are told.
     pub expiry_window: Lifetime,
+    /// What operators took away above it.
+    pub overlay: Arc<Overlay>,
+    /// How the folder stands beside what is served.
+    pub folder: FolderStanding,
     /// The rings; `None` until the first were recorded.
     pub rings: Option<Arc<Rings>>,
     /// What the rings' schedule goes by.
@@ -55,6 +60,57 @@ pub struct Seen {
     pub certificate_not_after: UnixSeconds,
     /// What is wrong with the certificate's files, or with its time.
     pub certificate_problems: Vec<String>,
+}
+
+/// How the registry folder stands beside what is served, and what is kept of it.
+#[derive(Clone, Debug, Default)]
+pub struct FolderStanding {
+    /// While the folder holds no good registry and the last good one is served.
+    pub last_good: Option<LastGood>,
+    /// A change that waits for an operator.
+    pub held: Option<HeldChange>,
+    /// Why a change waits that can't be kept.
+    pub keep_waits: Option<String>,
+    /// What is wrong with what was kept.
+    pub kept_broken: Option<String>,
+}
+
+/// A registry that is served though the folder holds no good one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastGood {
+    /// When the folder was last seen to hold it.
+    pub seen: UnixSeconds,
+    /// Whether it was kept from a run before: the folder has held no good one since the start.
+    pub restored: bool,
+    /// For how long it may be served without an alarm.
+    pub max_age: Lifetime,
+    /// Whether no token is issued by it after that.
+    pub refuse: bool,
+}
+
+impl LastGood {
+    /// For how long the folder has not held it.
+    #[must_use]
+    pub const fn age(&self, now: UnixSeconds) -> Lifetime {
+        now.since(self.seen)
+    }
+
+    /// Whether that is longer than it may be.
+    #[must_use]
+    pub fn is_too_old(&self, now: UnixSeconds) -> bool {
+        now >= self.seen.plus(self.max_age)
+    }
+}
+
+/// A change that is held back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldChange {
+    /// What it takes away, as a hash.
+    pub hash: Digest,
+    /// The commit that it came with.
+    pub commit: Option<CommitId>,
+    /// Why, a sentence each.
+    pub reasons: Vec<String>,
 }
 
 /// Whether tokens are issued, and what is not as it should be.

@@ -20,7 +20,7 @@ pub const LAYERS: &[Layer] = &[
         modules: &["clock", "random", "secret_file", "tasks"],
     },
     // Facts: what the registry and the rings say. The flow's stages take them as arguments. The
-    // registry's own flow goes through the floors below: file → check → diff.
+    // registry's own flow goes through the floors below: file → check → diff → guard.
     Layer {
         name: "facts",
         modules: &["registry", "keys"],
@@ -36,6 +36,18 @@ pub const LAYERS: &[Layer] = &[
     Layer {
         name: "registry: diff",
         modules: &["registry::diff"],
+    },
+    Layer {
+        name: "registry: what a difference means",
+        modules: &["registry::meaning"],
+    },
+    Layer {
+        name: "registry: who must agree to it",
+        modules: &["registry::approval"],
+    },
+    Layer {
+        name: "registry: guard",
+        modules: &["registry::guard"],
     },
     Layer {
         name: "one world",
@@ -72,6 +84,7 @@ pub const LAYERS: &[Layer] = &[
         name: "changes",
         modules: &[
             "registry::load",
+            "registry::keep",
             "registry::watch",
             "registry::publish",
             "keys::rotate",
@@ -219,6 +232,11 @@ pub const DESERIALIZE: &[Exception] = &[
         to: "",
         reason: "what goes over the admin socket",
     },
+    Exception {
+        from: "store::overlay",
+        to: "",
+        reason: "what operators took away, as the store keeps it",
+    },
 ];
 
 /// Modules that `design.md` calls pure, each with all below it.
@@ -231,6 +249,11 @@ pub const PURE: &[&str] = &[
     "registry::check",
     "registry::snapshot",
     "registry::diff",
+    "registry::overlay",
+    "registry::meaning",
+    "registry::approval",
+    "registry::policy",
+    "registry::guard",
     "keys::ring",
     "keys::schedule",
     "keys::jwks",

@@ -44,7 +44,7 @@ const MADE: [&str; 19] = [
 ];
 
 /// The other alerts, with a series as a daemon shows it and what it grows by in a minute (`+`), or is.
-const TOLD: [(&str, &str, &str); 16] = [
+const TOLD: [(&str, &str, &str); 22] = [
     (
         "GrantdShedding",
         "grantd_requests_shed_total{reason=\"queue\"}",
@@ -74,6 +74,22 @@ const TOLD: [(&str, &str, &str); 16] = [
         "GrantdRegistryWatchFailing",
         "grantd_registry_watch_failures_total",
         "+1",
+    ),
+    (
+        "GrantdRegistryLastGoodOld",
+        "grantd_registry_last_good_too_old",
+        "1",
+    ),
+    ("GrantdRegistryHeld", "grantd_registry_held", "1"),
+    (
+        "GrantdRegistryKeepWaiting",
+        "grantd_registry_keep_waiting",
+        "1",
+    ),
+    (
+        "GrantdRegistryKeptBroken",
+        "grantd_registry_kept_broken",
+        "1",
     ),
     // promtool's clock begins at 0: two hours later this step is an hour and more overdue.
     (
@@ -106,6 +122,8 @@ const TOLD: [(&str, &str, &str); 16] = [
         "grantd_ship_missing_events_total",
         "+1",
     ),
+    ("GrantdOverlayOld", "grantd_overlay_age_seconds", "700000"),
+    ("GrantdOverlayUnsettled", "grantd_overlay_unsettled", "1"),
 ];
 
 /// Longest until a fault is seen by the daemon.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use grantd::admin::{AdminPorts, Look, SOCKET, bind, serve};
+use grantd::admin::{Accept, AdminPorts, Door, Kind, Look, SOCKET, bind, serve};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -32,12 +32,21 @@ async fn files_live_daemon_and_stream_hold_the_same_bytes() {
     let shipper = Shipper::start(&journal, ship_settings(&server.url()), &Marks::default());
     shipper.record(1500).await;
     shipper.caught_up().await;
-    let listener = bind(&state.path().join(SOCKET)).unwrap();
+    let listener = bind(&Door {
+        kind: Kind::Admin,
+        path: state.path().join(SOCKET),
+        group: None,
+        mode: 0o600,
+    })
+    .unwrap();
     let ports = AdminPorts {
         tail: shipper.journal.tail(),
         tasks: shipper.tasks.clone(),
+        journal: shipper.journal.clone(),
+        changes: tokio::sync::mpsc::channel(1).0,
         keys: tokio::sync::mpsc::channel(1).0,
         look: Look::new(|| panic!("nobody asks for a status here")),
+        accept: Accept::new(|_, _| async { Err("nothing is held back here".to_owned()) }),
     };
     shipper.tasks.spawn("admin", serve(listener, ports));
     let dir = state.path().to_str().unwrap().to_owned();

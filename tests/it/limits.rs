@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
 use crate::support::{
     BILLING, Grantd, Protocol, events, eventually_async, exchange, secret, shared,
 };
@@ -62,6 +64,27 @@ async fn checklist_07_a_told_length_over_the_limit_is_refused_before_it_is_read(
         .raw(&request(&grantd, "Content-Length: 1000000000\r\n", ""))
         .await;
     assert_eq!(status(&answer), "413", "{answer}");
+}
+
+/// RFC 9112 section 9.6: a socket that is closed while bytes are coming resets the connection, and the answer may be
+/// lost with it.
+#[tokio::test]
+async fn checklist_07_a_client_that_sends_on_after_its_refusal_is_not_reset() {
+    let grantd = shared();
+    let mut stream = grantd.https().connect(Protocol::Http1).await;
+    let head = request(&grantd, "Content-Length: 1000000000\r\n", "");
+    stream.write_all(&head).await.unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 413");
+    let piece = [b'a'; 0x4000];
+    for _ in 0..64 {
+        stream.write_all(&piece).await.unwrap();
+        stream.flush().await.unwrap();
+    }
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).await.unwrap();
+    assert!(String::from_utf8_lossy(&rest).contains("invalid_request"));
 }
 
 #[tokio::test]
@@ -253,4 +276,20 @@ async fn refusals_beyond_the_budget_are_counted_exactly() {
         .send()
         .await
         .granted();
+}
+
+/// The bytes of a body come before its request has begun, where the machine is busy.
+#[tokio::test]
+async fn a_large_body_over_http_2_never_ends_its_connection_as_a_flood() {
+    let grantd = shared();
+    let body = format!("{}&padding={}", form(), "a".repeat(HUGE));
+    for _ in 0..30 {
+        grantd
+            .ask()
+            .body(body.clone())
+            .http2()
+            .send()
+            .await
+            .refused(413, "invalid_request");
+    }
 }

@@ -11,6 +11,7 @@
 
 mod support;
 
+mod admin_socket;
 mod alerts;
 mod audit_cli;
 mod audit_live;
@@ -20,6 +21,7 @@ mod cli;
 mod client_credentials;
 mod clock;
 mod connections;
+mod converge;
 mod crash;
 mod credentials;
 mod dev;
@@ -30,15 +32,20 @@ mod expiring;
 mod flood_h2;
 mod hardening;
 mod harness;
+mod held;
 mod help;
 mod interop;
 mod key_rotation;
+mod last_good;
 mod last_use;
 mod lifecycle;
 mod limits;
 mod metrics;
+mod overlay;
 mod overload;
 mod package;
+mod plan;
+mod policy;
 mod registry_reload;
 mod service;
 mod settings;

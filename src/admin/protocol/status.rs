@@ -3,12 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::credentials::RotatingReport;
+use super::overlay::{MAX_STATUS_ENTRIES, OverlayReport};
 use crate::domain::{CommitId, Lifetime, UnixSeconds};
 use crate::keys::outlook::{in_order, next_step, since};
 use crate::keys::ring::{KeyRecord, Ring};
 use crate::registry::check::{Expiring, Expiry};
 use crate::registry::snapshot::Served;
-use crate::telemetry::status::{Seen, Status};
+use crate::telemetry::status::{HeldChange, Seen, Status};
 
 /// Most expiries that are sent, the earliest first; how many there are is sent besides. More than
 /// anybody reads.
@@ -35,6 +36,15 @@ pub struct StatusReport {
     pub registry: Option<RegistryReport>,
     /// What is wrong with the folder now.
     pub problems: Vec<String>,
+    /// What operators took away above the registry: the first of it.
+    #[serde(default)]
+    pub overlay: OverlayReport,
+    /// While the folder holds no good registry and the last good one is served.
+    #[serde(default)]
+    pub last_good: Option<LastGoodReport>,
+    /// A change that waits for an operator.
+    #[serde(default)]
+    pub held: Option<HeldReport>,
     /// The keys, ring by ring.
     pub keys: Vec<KeyReport>,
     /// What wall time is worth.
@@ -72,6 +82,30 @@ pub struct RegistryReport {
     pub clients: usize,
     /// How many resources it has.
     pub resources: usize,
+}
+
+/// A registry that is served though the folder holds no good one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastGoodReport {
+    /// When the folder was last seen to hold it.
+    pub seen: String,
+    /// Seconds since then.
+    pub age_seconds: u64,
+    /// Whether that is longer than `registry.last_good_max_age`.
+    pub too_old: bool,
+    /// Whether it was kept from a run before.
+    pub restored: bool,
+}
+
+/// A change that is held back.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldReport {
+    /// What it takes away, as a hash: what `grantd registry accept` is told.
+    pub hash: String,
+    /// The commit that it came with.
+    pub commit: Option<String>,
+    /// Why, a sentence each.
+    pub reasons: Vec<String>,
 }
 
 /// A key.
@@ -193,6 +227,14 @@ impl StatusReport {
             uptime_seconds: seen.now.since(seen.started).seconds(),
             registry: seen.registry.as_deref().map(RegistryReport::of),
             problems: seen.problems.clone(),
+            overlay: OverlayReport::of(
+                &seen.overlay,
+                seen.registry.as_ref().map(|served| &*served.snapshot),
+                seen.now,
+                MAX_STATUS_ENTRIES,
+            ),
+            last_good: last_good(seen),
+            held: seen.folder.held.as_ref().map(held),
             keys: keys(seen),
             clock: ClockReport {
                 behind_seconds: seen.clock_behind.seconds(),
@@ -273,6 +315,25 @@ impl StreamReport {
                 .map(|error| format!("{}: {}", error.at.to_rfc3339(), error.message)),
             findings: ship.findings.iter().map(ToString::to_string).collect(),
         }
+    }
+}
+
+fn last_good(seen: &Seen) -> Option<LastGoodReport> {
+    let last_good = seen.folder.last_good.as_ref()?;
+    Some(LastGoodReport {
+        seen: last_good.seen.to_rfc3339(),
+        age_seconds: last_good.age(seen.now).seconds(),
+        too_old: last_good.is_too_old(seen.now),
+        restored: last_good.restored,
+    })
+}
+
+fn held(held: &HeldChange) -> HeldReport {
+    let commit = held.commit.as_ref().map(CommitId::as_str);
+    HeldReport {
+        hash: held.hash.to_string(),
+        commit: commit.map(str::to_owned),
+        reasons: held.reasons.clone(),
     }
 }
 

@@ -1,9 +1,11 @@
 //! The events that are not about one request: registry, keys, the daemon itself. Pure.
 
+use super::admin::AdminEvent;
 use super::certificate::{CertificateLoaded, CertificateRefused};
 use super::expiring::RegistryExpiring;
 use super::json::Object;
 use super::keys::{ClockChange, KeyEvent};
+use super::last_good::{RegistryAccepted, RegistryHeld, RegistryRestored};
 use super::token::{fill_registry, registry};
 use super::{Envelope, EventKind, Outside, StreamAlarm, head};
 use crate::audit::chain::{Lineage, Tip};
@@ -33,6 +35,14 @@ pub enum ControlEvent {
     CertificateRefused(CertificateRefused),
     /// `registry.expiring`
     RegistryExpiring(RegistryExpiring),
+    /// `admin.*`
+    Admin(AdminEvent),
+    /// `registry.restored`
+    RegistryRestored(RegistryRestored),
+    /// `registry.held`
+    RegistryHeld(RegistryHeld),
+    /// `admin.registry_accepted`
+    RegistryAccepted(RegistryAccepted),
 }
 
 /// A registry that is served from now on.
@@ -40,7 +50,7 @@ pub enum ControlEvent {
 pub struct RegistryApplied {
     /// The registry.
     pub registry: RegistryRef,
-    /// The digest of the one before; `None` for the first since the start.
+    /// The digest of the one before; `None` for the first of all.
     pub previous: Option<Digest>,
     /// What it holds.
     pub totals: ObjectCounts,
@@ -172,6 +182,10 @@ impl ControlEvent {
             Self::CertificateLoaded(_) => EventKind::DaemonCertificateLoaded,
             Self::CertificateRefused(_) => EventKind::DaemonCertificateRefused,
             Self::RegistryExpiring(_) => EventKind::RegistryExpiring,
+            Self::Admin(event) => event.kind(),
+            Self::RegistryRestored(_) => EventKind::RegistryRestored,
+            Self::RegistryHeld(_) => EventKind::RegistryHeld,
+            Self::RegistryAccepted(_) => EventKind::AdminRegistryAccepted,
         }
     }
 
@@ -189,6 +203,10 @@ impl ControlEvent {
             Self::CertificateLoaded(event) => head(envelope, kind, None, |data| event.fill(data)),
             Self::CertificateRefused(event) => head(envelope, kind, None, |data| event.fill(data)),
             Self::RegistryExpiring(event) => head(envelope, kind, None, |data| event.fill(data)),
+            Self::Admin(event) => event.head(envelope),
+            Self::RegistryRestored(event) => event.head(envelope),
+            Self::RegistryHeld(event) => event.head(envelope),
+            Self::RegistryAccepted(event) => event.head(envelope),
         }
     }
 }

@@ -8,15 +8,18 @@
 //! at [`MAX_OUTSIDE`] bytes; no head is longer than [`super::chain::MAX_HEAD`], whatever was asked,
 //! because every list and text in it has a bound. It is one line of printable UTF-8.
 
+mod admin;
 mod certificate;
 mod control;
 mod expiring;
 mod json;
 mod keys;
+mod last_good;
 mod outside;
 mod stream;
 mod token;
 
+pub use admin::{AdminAct, AdminEvent};
 pub use certificate::{CertificateLoaded, CertificateRefused, ServedCertificateRef};
 pub use control::{
     ControlEvent, Counts, JournalRecovered, LineageRenewal, Location, MAX_PROBLEMS, ObjectCounts,
@@ -25,6 +28,7 @@ pub use control::{
 pub(super) use control::{Started, daemon_started, lineage_renewed, lineage_started};
 pub use expiring::{ExpiryCount, MAX_NAMED, NamedExpiry, RegistryExpiring};
 pub use keys::{ClockChange, KeyEvent, KeyStep};
+pub use last_good::{RegistryAccepted, RegistryHeld, RegistryRestored};
 pub use outside::{MAX_OUTSIDE, Outside};
 pub use stream::StreamAlarm;
 pub(super) use token::{denied, denied_summary, issued};
@@ -81,13 +85,29 @@ pub enum EventKind {
     DaemonStreamRegressed,
     /// Lines are in neither the journal nor the stream.
     DaemonStreamGap,
+    /// The last good registry is served from a start on.
+    RegistryRestored,
+    /// A change of the registry waits for an operator.
+    RegistryHeld,
+    /// An operator releases a change of the registry.
+    AdminRegistryAccepted,
     /// A signed statement of the chain's end. Nothing writes it yet.
     Checkpoint,
+    /// An operator disabled a client, above the registry.
+    AdminClientDisabled,
+    /// An operator made tokens void.
+    AdminTokensRevoked,
+    /// An operator dropped an entry of the overlay.
+    AdminOverlayCleared,
+    /// An operator told key rings to rotate.
+    AdminKeysRotated,
+    /// An operator accepted wall time that lies behind.
+    AdminClockAccepted,
 }
 
 impl EventKind {
     /// Every kind, in the order of their declaration.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 30] = [
         Self::TokenIssued,
         Self::TokenDenied,
         Self::TokenDeniedSummary,
@@ -109,7 +129,15 @@ impl EventKind {
         Self::DaemonJournalRecovered,
         Self::DaemonStreamRegressed,
         Self::DaemonStreamGap,
+        Self::RegistryRestored,
+        Self::RegistryHeld,
+        Self::AdminRegistryAccepted,
         Self::Checkpoint,
+        Self::AdminClientDisabled,
+        Self::AdminTokensRevoked,
+        Self::AdminOverlayCleared,
+        Self::AdminKeysRotated,
+        Self::AdminClockAccepted,
     ];
 
     /// The name without `dev.grantd.` and the version: the end of the NATS subject.
@@ -137,7 +165,15 @@ impl EventKind {
             Self::DaemonJournalRecovered => "daemon.journal_recovered",
             Self::DaemonStreamRegressed => "daemon.stream_regressed",
             Self::DaemonStreamGap => "daemon.stream_gap",
+            Self::RegistryRestored => "registry.restored",
+            Self::RegistryHeld => "registry.held",
+            Self::AdminRegistryAccepted => "admin.registry_accepted",
             Self::Checkpoint => "checkpoint",
+            Self::AdminClientDisabled => "admin.client_disabled",
+            Self::AdminTokensRevoked => "admin.tokens_revoked",
+            Self::AdminOverlayCleared => "admin.overlay_cleared",
+            Self::AdminKeysRotated => "admin.keys_rotated",
+            Self::AdminClockAccepted => "admin.clock_accepted",
         }
     }
 }

@@ -12,8 +12,8 @@ use crate::audit::chain::Lineage;
 use crate::audit::chain::{Link, Tip, splice};
 use crate::audit::decision::{RegistryRef, Trail, UsedCredential};
 use crate::domain::{
-    Algorithm, AuthMethod, ClientId, CommitId, CredentialId, Denial, Digest, KeyId, RequestId,
-    ResourceIdentifier, SecretVerifier, TokenId, UnixSeconds,
+    Algorithm, AuthMethod, Caller, ClientId, CommitId, CredentialId, Denial, Digest, KeyId,
+    RequestId, ResourceIdentifier, SecretVerifier, TokenId, UnixSeconds,
 };
 use crate::mint::TokenFacts;
 
@@ -173,6 +173,87 @@ fn registry_events() -> Vec<ControlEvent> {
     ]
 }
 
+fn admin_events() -> Vec<ControlEvent> {
+    let client = || ClientId::parse("nightly-invoices").unwrap();
+    let token = TokenId::from_bits(0xabc);
+    let revoked = |client, token| AdminAct::TokensRevoked {
+        entry: 2,
+        client,
+        token,
+        before: MOMENT,
+        until: MOMENT,
+        since: MOMENT,
+    };
+    let cleared = |client, token| AdminAct::OverlayCleared {
+        entry: 1,
+        kind: "client_disabled",
+        client,
+        token,
+        forced: true,
+    };
+    let acts = [
+        AdminAct::ClientDisabled {
+            entry: 1,
+            client: client(),
+            since: MOMENT,
+            registry: "enabled",
+        },
+        revoked(Some(client()), None),
+        revoked(None, Some(token)),
+        revoked(None, None),
+        cleared(Some(client()), None),
+        cleared(None, Some(token)),
+        AdminAct::KeysRotated {
+            algorithm: Some(Algorithm::Es256),
+            compromised: None,
+        },
+        AdminAct::KeysRotated {
+            algorithm: None,
+            compromised: Some(key()),
+        },
+        AdminAct::ClockAccepted,
+    ];
+    let caller = Caller {
+        uid: 1000,
+        gid: 1000,
+        pid: 4711,
+    };
+    let event = |act| {
+        let keys = matches!(act, AdminAct::KeysRotated { .. } | AdminAct::ClockAccepted);
+        ControlEvent::Admin(AdminEvent {
+            caller,
+            act,
+            reason: (!keys).then(|| Outside::new("its secret is in a public log")),
+        })
+    };
+    acts.into_iter().map(event).collect()
+}
+
+fn last_good_events() -> Vec<ControlEvent> {
+    vec![
+        ControlEvent::RegistryRestored(RegistryRestored {
+            registry: registry(),
+            accepted: MOMENT,
+            seen: MOMENT,
+        }),
+        ControlEvent::RegistryHeld(RegistryHeld {
+            change: Digest::ZERO,
+            commit: registry().commit,
+            dirty: Some(false),
+            serving: Some(registry()),
+            reasons: vec![Outside::new("21 of 40 enabled clients would go away")],
+        }),
+        ControlEvent::RegistryAccepted(RegistryAccepted {
+            change: Digest::ZERO,
+            caller: Caller {
+                uid: 0,
+                gid: 0,
+                pid: 7,
+            },
+        }),
+    ]
+}
+
 fn key_events() -> Vec<ControlEvent> {
     let steps = [
         KeyStep::Created,
@@ -243,7 +324,9 @@ fn lines() -> Vec<String> {
         id: RequestId::from_bits(0xf00).to_hex(),
         at: AT,
     };
-    let control = registry_events().into_iter().chain(key_events());
+    let control = registry_events().into_iter().chain(last_good_events());
+    let control = control.chain(key_events());
+    let control = control.chain(admin_events());
     let mut heads: Vec<Vec<u8>> = control.map(|event| event.head(&envelope)).collect();
     heads.extend(token_events(&envelope));
     heads.extend(daemon_events(&envelope));

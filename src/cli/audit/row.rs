@@ -9,7 +9,7 @@ const TYPE_WIDTH: usize = 26;
 const SUBJECT_WIDTH: usize = 20;
 
 /// What of an event's data is shown, in this order, where it is there.
-const SHOWN: [&str; 22] = [
+const SHOWN: [&str; 25] = [
     "unknown_client_id",
     "reason",
     "error",
@@ -32,6 +32,9 @@ const SHOWN: [&str; 22] = [
     "new_lineage",
     "first_sequence",
     "last_sequence",
+    "entry",
+    "issued_before",
+    "uid",
 ];
 
 /// `time  type  subject  what else matters`, with the request id last.

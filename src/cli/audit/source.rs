@@ -32,9 +32,12 @@ pub(super) struct SourceArgs {
         long,
         value_name = "DIR",
         conflicts_with = "nats",
-        required_unless_present = "nats"
+        required_unless_present_any = ["nats", "socket"]
     )]
     state: Option<PathBuf>,
+    /// A socket of a live daemon, where its state directory can't be reached: the one that only looks does
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["state", "nats"])]
+    socket: Option<PathBuf>,
     #[command(flatten)]
     nats: NatsArgs,
 }
@@ -60,6 +63,14 @@ pub(super) enum SourceFault {
     #[error("a daemon holds {}, but its admin socket can't be reached", path.display())]
     Unreachable {
         /// The state directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Nobody answers on the socket that was named.
+    #[error("cannot ask a daemon at {}", path.display())]
+    NoSocket {
+        /// The socket.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
@@ -91,6 +102,13 @@ pub(super) enum Source {
 impl Source {
     /// Finds the events.
     pub(super) fn open(args: &SourceArgs, start: Start) -> Result<Self, Fault> {
+        if let Some(socket) = &args.socket {
+            let client = AdminClient::connect(socket).map_err(|source| SourceFault::NoSocket {
+                path: socket.clone(),
+                source,
+            })?;
+            return Ok(Self::Live(LiveLines::open(client, socket, start)?));
+        }
         let Some(state) = &args.state else {
             return Ok(Self::Stream(Box::new(StreamLines::open(
                 &args.nats, start,

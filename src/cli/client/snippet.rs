@@ -126,7 +126,7 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Exit {
     let registry = match Publisher::new(&settings, clock).first() {
         Update::Applied(applied) => applied.snapshot,
         Update::Rejected(rejected) => return tell_refusal(&settings.folder, &rejected, io),
-        Update::Moved(_) => return Exit::Failed,
+        Update::Moved(_) | Update::Held(_) => return Exit::Failed,
     };
     let told = find(args, &registry)
         .and_then(|(client, grant)| tell(args, &issuer, (client, grant), clock.now_seconds(), io));

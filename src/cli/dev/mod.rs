@@ -132,6 +132,7 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Exit {
             monitor: None,
         },
         accept_lost_journal: false,
+        strict: false,
     };
     let ended = daemon::run(plan, |running| {
         // A daemon whose stdout is gone still serves.
@@ -157,7 +158,7 @@ fn demo_client(args: &Args, io: &mut Io<'_>) -> Result<Result<Demo, Exit>, DevEr
     match Publisher::new(&settings, clock).first() {
         Update::Applied(applied) => Ok(Ok(Demo::make(&applied.snapshot, clock.now_seconds())?)),
         Update::Rejected(rejected) => Ok(Err(check::tell_refusal(&args.registry, &rejected, io))),
-        Update::Moved(_) => Ok(Err(Exit::Failed)),
+        Update::Moved(_) | Update::Held(_) => Ok(Err(Exit::Failed)),
     }
 }
 

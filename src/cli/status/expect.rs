@@ -5,14 +5,14 @@
 //! registry: a daemon tells the commit of its folder as soon as `HEAD` moves. A daemon that does not run is
 //! waited for as well, for a deployment may restart it.
 
-use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
 
+use super::super::reach::{Need, Reach, ReachError};
 use super::super::{Format, Io};
-use super::{StatusError, connect};
-use crate::admin::{RegistryReport, StatusReport};
+use super::StatusError;
+use crate::admin::{ClientFault, HeldReport, LastGoodReport, RegistryReport, StatusReport};
 use crate::clock::Clock;
 use crate::domain::Lifetime;
 
@@ -67,13 +67,13 @@ impl Expected {
 pub(super) fn run(
     expected: &Expected,
     wait: Lifetime,
-    (state, format): (&Path, Format),
+    (reach, format): (&Reach, Format),
     io: &mut Io<'_>,
 ) -> Result<bool, StatusError> {
     let clock = Clock::of_this_machine();
     let end = clock.monotonic().saturating_add(wait.to_duration());
     loop {
-        let looked = look(expected, state);
+        let looked = look(expected, reach);
         let left = end.saturating_sub(clock.monotonic());
         let over = left.is_zero();
         match looked {
@@ -89,16 +89,15 @@ pub(super) fn run(
 
 /// Whether this may pass by itself: a daemon that is not there yet, or ends just now.
 fn passes(error: &StatusError) -> bool {
-    use crate::admin::ClientFault;
     matches!(
         error,
-        StatusError::NotRunning(_) | StatusError::Daemon(ClientFault::Io(_))
+        StatusError::Reach(ReachError::NotRunning(_) | ReachError::Daemon(ClientFault::Io(_)))
     )
 }
 
-fn look(expected: &Expected, state: &Path) -> Result<Found, StatusError> {
+fn look(expected: &Expected, reach: &Reach) -> Result<Found, StatusError> {
     // Nothing that expires is asked for.
-    let report = connect(state)?.status(Some(Lifetime::ZERO))?;
+    let report = reach.connect(Need::Look)?.status(Some(Lifetime::ZERO))?;
     Ok(judge(expected, report))
 }
 
@@ -129,6 +128,8 @@ fn judge(expected: &Expected, report: StatusReport) -> Found {
     }
     let live = why.is_empty();
     if !live {
+        why.extend(report.held.as_ref().map(waits));
+        why.extend(report.last_good.as_ref().map(last_good));
         why.extend(report.problems.iter().cloned());
     }
     Found {
@@ -136,6 +137,29 @@ fn judge(expected: &Expected, report: StatusReport) -> Found {
         why,
         registry: report.registry,
     }
+}
+
+/// A change that nobody serves before an operator says so.
+fn waits(held: &HeldReport) -> String {
+    let HeldReport {
+        hash,
+        commit,
+        reasons,
+    } = held;
+    let of = commit.as_ref().map(|commit| format!(" of commit {commit}"));
+    format!(
+        "a change{} is held back ({}): grantd registry accept {hash} releases it",
+        of.unwrap_or_default(),
+        reasons.join("; ")
+    )
+}
+
+/// Waiting does not help before the folder is mended.
+fn last_good(served: &LastGoodReport) -> String {
+    format!(
+        "the folder holds no good registry: the last good one is served, which it was last seen to hold at {}",
+        served.seen
+    )
 }
 
 fn tell(
@@ -229,6 +253,21 @@ mod tests {
             }
             assert!(!judge(&expected, report).live, "{dirty:?}");
         }
+        let mut held = report(Some(&"f".repeat(40)), &[]);
+        held.held = Some(HeldReport {
+            hash: "abc".to_owned(),
+            commit: Some(COMMIT.to_owned()),
+            reasons: vec!["too many".to_owned()],
+        });
+        held.last_good = Some(LastGoodReport {
+            seen: "2026-11-29T12:00:00Z".to_owned(),
+            ..LastGoodReport::default()
+        });
+        let why = judge(&expected, held).why.join("\n");
+        let waits = format!("a change of commit {COMMIT} is held back (too many)");
+        assert!(why.contains(&waits), "{why}");
+        assert!(why.contains("grantd registry accept abc"), "{why}");
+        assert!(why.contains("last good one is served"), "{why}");
         let none = judge(&expected, StatusReport::default());
         assert_eq!(none.why, ["no registry was accepted yet"]);
     }

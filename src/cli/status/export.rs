@@ -1,6 +1,7 @@
 //! `grantd status --export`: the last use of each credential, for `grantd plan --last-use`. Touches: fs, net.
 //!
-//! The daemon sends pages; what changes between two of them is of the moment of its page.
+//! The daemon sends pages; what changes between two of them is of the moment of its page. What operators took
+//! away above the registry stands behind them.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use serde_json::json;
 use super::super::{Format, Io};
 use super::StatusError;
 use super::print::count;
-use crate::admin::{AdminClient, Uses};
+use crate::admin::{AdminClient, OverlayReport, Uses};
 
 /// The form of the file.
 const FORMAT: &str = "grantd last use v1";
@@ -87,9 +88,25 @@ fn write(
             None => break,
         }
     }
-    out.write_all(b"\n]}\n").map_err(&fault)?;
+    write_overlay(&daemon.overlay()?, out).map_err(&fault)?;
     out.flush().map_err(&fault)?;
     Ok(written)
+}
+
+/// An entry a line, and the end.
+fn write_overlay(overlay: &OverlayReport, out: &mut dyn Write) -> io::Result<()> {
+    out.write_all(b"\n],\"overlay\":[")?;
+    for (index, entry) in overlay.entries.iter().enumerate() {
+        let separator: &[u8] = if index > 0 { b",\n" } else { b"\n" };
+        out.write_all(separator)?;
+        serde_json::to_writer(&mut *out, entry)?;
+    }
+    let end: &[u8] = if overlay.entries.is_empty() {
+        b"]}\n"
+    } else {
+        b"\n]}\n"
+    };
+    out.write_all(end)
 }
 
 fn write_page(page: &Uses, written: &mut Written, out: &mut dyn Write) -> io::Result<()> {

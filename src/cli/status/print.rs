@@ -5,9 +5,11 @@ use std::fmt::Write as _;
 use bytesize::ByteSize;
 
 use super::super::Io;
+use super::super::overlay::print::details;
 use super::credentials;
 use crate::admin::{
-    JournalReport, KeyReport, RegistryReport, RotatingReport, StatusReport, StreamReport,
+    JournalReport, KeyReport, OverlayReport, RegistryReport, RotatingReport, StatusReport,
+    StreamReport,
 };
 
 /// Column at which the values begin.
@@ -34,6 +36,8 @@ pub(super) fn text(report: &StatusReport, colour: bool, io: &mut Io<'_>) -> std:
         ),
     );
     registry(report.registry.as_ref(), &mut page);
+    overlay(&report.overlay, &mut page);
+    folder(report, &mut page);
     certificate(report, &mut page);
     clock(report, &mut page);
     journal(&report.journal, &mut page);
@@ -101,6 +105,61 @@ fn registry(report: Option<&RegistryReport>, page: &mut Page) {
             None => ", and it is not known whether the folder differs from it",
         };
         page.more(&format!("commit {commit}{words}"));
+    }
+}
+
+/// What operators took away, until the registry says the same and somebody clears it.
+fn overlay(report: &OverlayReport, page: &mut Page) {
+    if report.total == 0 {
+        return;
+    }
+    let entries = match report.total {
+        1 => "1 entry".to_owned(),
+        total => format!("{total} entries"),
+    };
+    page.line(
+        "overlay",
+        &format!("{entries} above the registry, taken away by operators"),
+    );
+    for entry in &report.entries {
+        let (number, since, uid) = (entry.entry, &entry.since, entry.uid);
+        page.more(&format!(
+            "{number}: {}, by uid {uid} at {since}",
+            entry.words()
+        ));
+        for line in details(entry) {
+            page.more(&format!("   {line}"));
+        }
+    }
+    let more = report.total.saturating_sub(report.entries.len());
+    if more > 0 {
+        page.more(&format!("and {more} more: see `grantd overlay list`"));
+    }
+}
+
+/// What the folder holds beside what is served, where that is another thing.
+fn folder(report: &StatusReport, page: &mut Page) {
+    if let Some(last_good) = &report.last_good {
+        let from = if last_good.restored {
+            ", kept from a run before"
+        } else {
+            ""
+        };
+        let (seen, age) = (&last_good.seen, span(last_good.age_seconds));
+        page.line(
+            "folder",
+            &format!("last good at {seen}, {age} ago: the last good registry is served{from}"),
+        );
+    }
+    if let Some(held) = &report.held {
+        page.line("held", &format!("change {}", held.hash));
+        if let Some(commit) = &held.commit {
+            page.more(&format!("of commit {commit}"));
+        }
+        for reason in &held.reasons {
+            page.more(reason);
+        }
+        page.more("if it is meant: grantd registry accept HASH, with the hash above");
     }
 }
 

@@ -8,6 +8,7 @@ mod compact;
 mod keys;
 mod moment;
 mod print;
+mod revoked;
 mod rules;
 
 use std::io::{self, Read};
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 use self::compact::{Compact, MAX_TOKEN};
 use self::keys::{KeysFault, KeysPlace};
+use self::revoked::RevocationsFault;
 use self::rules::{Expected, Report};
 use super::https::Deadline;
 use super::tell::failed;
@@ -51,6 +53,9 @@ pub(super) struct Args {
     /// Trust the CA whose certificate is in this PEM file, instead of the system's.
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
+    /// Refuse tokens that operators made void: the document that grantd overlay list --format json prints.
+    #[arg(long, value_name = "FILE")]
+    revocations: Option<PathBuf>,
     /// Judge as of this moment (2026-11-23T08:30:00Z), not of now.
     #[arg(long, value_name = "TIME", value_parser = UnixSeconds::parse_rfc3339)]
     at: Option<UnixSeconds>,
@@ -75,6 +80,8 @@ enum VerifyFault {
     Empty(String),
     #[error("cannot get the keys of the issuer")]
     Keys(#[from] KeysFault),
+    #[error("cannot tell which tokens are void")]
+    Revocations(#[from] RevocationsFault),
     #[error("cannot print the result")]
     Print(#[source] io::Error),
 }
@@ -104,6 +111,7 @@ fn judge(args: &Args) -> Result<Report, VerifyFault> {
         Ok(token) => token,
         Err(why) => return Ok(Report::malformed(&why)),
     };
+    let revocations = args.revocations.as_deref().map(revoked::read).transpose()?;
     let deadline = Deadline::after(clock, TIMEOUT.to_duration());
     let keys = match &args.jwks {
         Some(place) => keys::from_place(place, args.ca_file.as_deref(), deadline)?,
@@ -115,6 +123,7 @@ fn judge(args: &Args) -> Result<Report, VerifyFault> {
         scopes: &args.scopes,
         at: args.at.unwrap_or_else(|| clock.now_seconds()),
         leeway: args.leeway,
+        revocations: revocations.as_ref(),
     };
     Ok(rules::judge(token, &keys, &expected))
 }

@@ -7,7 +7,8 @@ use serde_json::Value;
 use super::compact::Compact;
 use super::keys::Keys;
 use super::moment::{moment, show};
-use crate::domain::{Lifetime, ScopeName, UnixSeconds};
+use crate::domain::{ClientId, Lifetime, ScopeName, TokenId, UnixSeconds};
+use crate::registry::overlay::Overlay;
 
 /// What an access token must have (RFC 9068 section 2.2).
 const REQUIRED: [&str; 7] = ["iss", "exp", "aud", "sub", "client_id", "iat", "jti"];
@@ -28,6 +29,8 @@ pub(super) struct Expected<'a> {
     pub at: UnixSeconds,
     /// How far clocks may differ.
     pub leeway: Lifetime,
+    /// Which tokens are void, where that is looked at.
+    pub revocations: Option<&'a Overlay>,
 }
 
 /// What became of a rule.
@@ -144,6 +147,9 @@ pub(super) fn judge(token: Compact, keys: &Keys, expected: &Expected<'_>) -> Rep
     report.note("nbf", not_before(&token, expected));
     report.note("iat", issued(&token, expected));
     report.note("scope", scopes(&token, expected));
+    if let Some(overlay) = expected.revocations {
+        report.note("revoked", revoked(&token, overlay));
+    }
     report.token = Some(token);
     report
 }
@@ -379,6 +385,24 @@ fn scopes(token: &Compact, expected: &Expected<'_>) -> Result<String, String> {
     } else {
         repeated(scope)
     })
+}
+
+/// What operators made void. A token that does not say whose it is and when it was issued can't be told from a
+/// void one.
+fn revoked(token: &Compact, overlay: &Overlay) -> Result<String, String> {
+    let client = token.claims.text("client_id").map(ClientId::parse);
+    let Some(Ok(client)) = client else {
+        return Err("its client_id is none of grantd's, so nobody can tell".to_owned());
+    };
+    let issued = moment(token, "iat")?.ok_or("there is no iat, so nobody can tell")?;
+    let jti = token
+        .claims
+        .text("jti")
+        .and_then(|jti| TokenId::parse(jti).ok());
+    match overlay.revoked(&client, jti, issued) {
+        None => Ok("no revocation is about it".to_owned()),
+        Some(entry) => Err(format!("by entry {}: {}", entry.id, entry.what)),
+    }
 }
 
 /// A character of a scope, or the space between two (RFC 6749 section 3.3).

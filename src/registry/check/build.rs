@@ -42,6 +42,7 @@ fn resource(def: &ResourceDef, policy: &Policy) -> Option<Resource> {
         name,
         identifier,
         title,
+        absent: _,
         owner,
         token_lifetime,
         algorithm,
@@ -74,6 +75,7 @@ fn client(found: Found<'_, ClientDef>, resources: &HashMap<&str, Arc<Resource>>)
     let ClientDef {
         id,
         title,
+        absent: _,
         owner,
         expires,
         disabled,
@@ -124,6 +126,7 @@ fn client(found: Found<'_, ClientDef>, resources: &HashMap<&str, Arc<Resource>>)
 fn secret(def: &SecretDef) -> StoredSecret {
     let SecretDef {
         at: _,
+        absent: _,
         verifier,
         label,
         created,

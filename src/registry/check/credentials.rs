@@ -9,6 +9,7 @@ use super::values::{self, Moment};
 use crate::domain::SecretVerifier;
 use crate::registry::diagnostic::Collector;
 use crate::registry::file::{Given, SecretTable};
+use crate::registry::policy::{FieldSet, SecretField};
 
 /// Most secrets of one client: two overlap in a rotation; each request compares with all.
 const MAX_SECRETS: usize = 16;
@@ -18,6 +19,8 @@ pub(super) struct SecretDef {
     pub(super) at: Range<usize>,
     pub(super) verifier: Spanned<SecretVerifier>,
     pub(super) label: Option<String>,
+    /// What a policy may require and is not there.
+    pub(super) absent: FieldSet<SecretField>,
     pub(super) created: Given<Moment>,
     pub(super) not_before: Given<Moment>,
     pub(super) expires: Given<Moment>,
@@ -70,6 +73,12 @@ fn define_secret(table: Spanned<SecretTable>, problems: &mut Collector<'_>) -> O
         let advice = "make one with `grantd secret new`, which writes this table";
         problems.error(at.clone(), "a secret without its hash", advice);
     }
+    let absent = FieldSet::of([
+        (SecretField::Label, label.is_missing()),
+        (SecretField::Created, created.is_missing()),
+        (SecretField::NotBefore, not_before.is_missing()),
+        (SecretField::Expires, expires.is_missing()),
+    ]);
     let hash = hash.parse(|text, span| values::verifier(&text, span, problems));
     let created = values::begin(created, problems);
     let not_before = values::begin(not_before, problems);
@@ -88,6 +97,7 @@ fn define_secret(table: Spanned<SecretTable>, problems: &mut Collector<'_>) -> O
     }
     Some(SecretDef {
         at,
+        absent,
         label: values::text(label, MAX_TITLE, problems).into_value(),
         created,
         not_before,

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::Rules;
 use super::clients::{examine_client, examine_secret, unique_hash};
-use super::define::{ClientDef, Definitions, PolicyDef, ResourceDef};
+use super::define::{ClientDef, Definitions, ResourceDef};
 use super::findings::{Findings, Found};
-use super::{DEFAULT_MAX_TOKEN_LIFETIME, LONGEST_TOKEN_LIFETIME, Rules};
+use super::policy::{PolicyDef, examine_policy, is_policy_file, resolve_policy, the_policy};
+use super::rules::Rulebook;
 use crate::domain::{Algorithm, Lifetime, Owner};
 use crate::registry::diagnostic::Problem;
 use crate::registry::file::Given;
@@ -19,7 +21,7 @@ pub(super) struct Registry<'a> {
     pub(super) resources: HashMap<&'a str, Found<'a, ResourceDef>>,
     pub(super) clients: HashMap<&'a str, Found<'a, ClientDef>>,
     pub(super) policy: Policy,
-    policy_at: Option<Found<'a, PolicyDef>>,
+    pub(super) policy_at: Option<Found<'a, PolicyDef>>,
     partial: Vec<&'a Source>,
 }
 
@@ -54,14 +56,18 @@ pub(super) fn examine<'a>(
             .map(|file| file.source().as_ref())
             .collect(),
     };
+    examine_policy(&registry, found);
+    let book = Rulebook::of(policy_at);
     let mut identifiers = HashMap::new();
     for resource in sorted(&registry.resources) {
         examine_resource(resource, &registry, rules, found);
+        book.examine_resource(resource, found);
         unique_identifier(resource, &mut identifiers, found);
     }
     let mut hashes = HashMap::new();
     for client in sorted(&registry.clients) {
         examine_client(client, &registry, found);
+        book.examine_client(client, found);
         for secret in &client.def.secrets {
             examine_secret(client, secret, &registry, found);
             unique_hash(client, secret, &mut hashes, found);
@@ -109,79 +115,6 @@ fn by_name<'a, T>(
         }
     }
     all
-}
-
-fn the_policy<'a>(
-    files: &'a [Arc<Definitions>],
-    rules: &Rules,
-    found: &mut Findings,
-) -> Option<Found<'a, PolicyDef>> {
-    let mut first: Option<Found<'a, PolicyDef>> = None;
-    let mut valid = None;
-    for file in files {
-        let Some(def) = &file.policy else { continue };
-        let here = Found {
-            file: file.as_ref(),
-            def,
-        };
-        if is_policy_file(file, rules) {
-            valid = valid.or(Some(here));
-        } else {
-            found.error(|| {
-                let folder = &rules.policy_folder;
-                Problem::error(
-                    here.place(def.at.clone()),
-                    &format!("`[policy]` stands outside of `{folder}/`"),
-                )
-                .advise(&format!(
-                    "move it to a file below `{folder}/`, which CODEOWNERS can guard"
-                ))
-            });
-        }
-        match first {
-            None => first = Some(here),
-            Some(first) => found.error(|| {
-                Problem::error(here.place(def.at.clone()), "`[policy]` is defined twice")
-                    .advise("there is one policy for the whole registry: join the two")
-                    .also(first.place(first.def.at.clone()), "first defined here")
-            }),
-        }
-        if let Some(most) = def.max_token_lifetime.good()
-            && *most.get_ref() > LONGEST_TOKEN_LIFETIME
-        {
-            found.error(|| {
-                let message = format!("a token may live {LONGEST_TOKEN_LIFETIME} at most");
-                Problem::error(here.place(most.span()), &message)
-                    .advise("nobody can take back a token: let clients fetch a new one instead")
-            });
-        }
-    }
-    valid
-}
-
-fn is_policy_file(file: &Definitions, rules: &Rules) -> bool {
-    file.source()
-        .path()
-        .strip_prefix(rules.policy_folder.as_str())
-        .is_some_and(|rest| rest.starts_with('/'))
-}
-
-/// The rules that hold. `unread` says that lines of the policy could not be read: then nothing is
-/// measured by a default that somebody may have overruled there.
-fn resolve_policy(at: Option<Found<'_, PolicyDef>>, unread: bool) -> Policy {
-    let good = |given: &Given<Lifetime>| given.good().map(|value| *value.get_ref());
-    let def = at.map(|found| found.def);
-    Policy {
-        max_token_lifetime: match def.map(|def| &def.max_token_lifetime) {
-            Some(Given::Broken) => LONGEST_TOKEN_LIFETIME,
-            None | Some(Given::Missing) if unread => LONGEST_TOKEN_LIFETIME,
-            other => other.and_then(good).unwrap_or(DEFAULT_MAX_TOKEN_LIFETIME),
-        },
-        max_secret_lifetime: def.and_then(|def| good(&def.max_secret_lifetime)),
-        require_owner: def
-            .and_then(|def| def.require_owner.good())
-            .is_some_and(|value| *value.get_ref()),
-    }
 }
 
 impl Registry<'_> {
@@ -241,7 +174,7 @@ impl Registry<'_> {
         found: &mut Findings,
     ) {
         let (what, name, span) = named;
-        if self.policy.require_owner && matches!(given, Given::Missing) {
+        if self.policy.require_owner && given.is_missing() && !at.file.partial {
             found.error(|| {
                 let problem =
                     Problem::error(at.place(span), &format!("{what} `{name}` has no owner"))

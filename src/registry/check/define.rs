@@ -11,14 +11,14 @@ use serde_json::Value;
 use toml::Spanned;
 
 use super::credentials::{SecretDef, define_secrets};
+use super::policy::{PolicyDef, define_policy};
 use super::values;
 use crate::domain::{
     Algorithm, ClientId, Lifetime, Owner, ResourceIdentifier, ResourceName, ScopeName,
 };
 use crate::registry::diagnostic::{Collector, Problem};
-use crate::registry::file::{
-    self, Claim, ClientTable, FileTables, Given, Named, PolicyTable, ResourceTable,
-};
+use crate::registry::file::{self, Claim, ClientTable, FileTables, Given, Named, ResourceTable};
+use crate::registry::policy::{ClientField, FieldSet, ResourceField};
 use crate::registry::source::Source;
 use crate::registry::suggest;
 
@@ -28,7 +28,7 @@ use values::Moment;
 pub(super) const MAX_TITLE: usize = 128;
 
 /// Longest description of a scope in bytes: it stands in consent texts and documentation.
-const MAX_DESCRIPTION: usize = 512;
+pub(super) const MAX_DESCRIPTION: usize = 512;
 
 /// What one file defines, and what is wrong with it by itself.
 #[derive(Debug)]
@@ -46,6 +46,8 @@ pub(super) struct ResourceDef {
     pub(super) name: Spanned<ResourceName>,
     pub(super) identifier: Given<ResourceIdentifier>,
     pub(super) title: Option<String>,
+    /// What a policy may require and is not there.
+    pub(super) absent: FieldSet<ResourceField>,
     pub(super) owner: Given<Owner>,
     pub(super) token_lifetime: Given<Lifetime>,
     pub(super) algorithm: Given<Algorithm>,
@@ -57,6 +59,8 @@ pub(super) struct ResourceDef {
 pub(super) struct ClientDef {
     pub(super) id: Spanned<ClientId>,
     pub(super) title: Option<String>,
+    /// What a policy may require and is not there.
+    pub(super) absent: FieldSet<ClientField>,
     pub(super) owner: Given<Owner>,
     pub(super) expires: Option<Moment>,
     pub(super) disabled: bool,
@@ -72,14 +76,6 @@ pub(super) struct GrantDef {
     pub(super) resource: Spanned<String>,
     /// `Broken` when at least one scope is not well-formed.
     pub(super) scopes: Given<Vec<Spanned<ScopeName>>>,
-}
-
-#[derive(Debug)]
-pub(super) struct PolicyDef {
-    pub(super) at: std::ops::Range<usize>,
-    pub(super) max_token_lifetime: Given<Lifetime>,
-    pub(super) max_secret_lifetime: Given<Lifetime>,
-    pub(super) require_owner: Given<bool>,
 }
 
 impl Definitions {
@@ -130,6 +126,13 @@ impl Definitions {
         &self.problems
     }
 
+    /// Whether the policy's rules are not asked of it: it does not come from the folder, where names
+    /// that begin with a dot are never read, but from `grantd dev`, whose demo client may do
+    /// everything and has no owner.
+    pub(super) fn is_exempt(&self) -> bool {
+        self.source.path().starts_with('.')
+    }
+
     /// The clients that the file defines.
     pub fn client_ids(&self) -> impl Iterator<Item = &ClientId> {
         self.clients.iter().map(|client| client.id.get_ref())
@@ -160,7 +163,15 @@ fn define_resource(
         let advice = "write the audience of its tokens: `identifier = \"https://…\"`";
         problems.error(key.span(), &message, advice);
     }
+    let absent = FieldSet::of([
+        (ResourceField::Name, says_no_more(&name, key)),
+        (ResourceField::Owner, owner.is_missing()),
+        (ResourceField::Algorithm, algorithm.is_missing()),
+        (ResourceField::Claims, claims.is_void(|it| it.0.is_empty())),
+        (ResourceField::Scopes, scopes.is_void(|it| it.0.is_empty())),
+    ]);
     let def = ResourceDef {
+        absent,
         identifier: identifier.parse(|text, span| {
             values::parsed(
                 ResourceIdentifier::parse(&text),
@@ -196,6 +207,11 @@ fn define_resource(
     Some(def)
 }
 
+/// Whether a name for people is the table's own, or not there.
+fn says_no_more(name: &Given<String>, key: &Spanned<String>) -> bool {
+    name.is_void(|name| name == key.get_ref())
+}
+
 fn define_scopes(
     scopes: Given<Named<Given<String>>>,
     problems: &mut Collector<'_>,
@@ -219,6 +235,7 @@ fn define_client(
     table: ClientTable,
     problems: &mut Collector<'_>,
 ) -> Option<ClientDef> {
+    let absent = absent_of_client(key, &table);
     let ClientTable {
         name,
         owner,
@@ -231,18 +248,14 @@ fn define_client(
         secret,
         partial: _,
     } = table;
-    let empty = match &grants {
-        Given::Missing => true,
-        Given::Broken => false,
-        Given::Good(grants) => grants.get_ref().0.is_empty(),
-    };
-    if empty {
+    if grants.is_void(|grants| grants.0.is_empty()) {
         let message = format!("client `{}` has no grants", key.get_ref());
         let advice =
             "say what it may ask for: `[client.NAME.grants]` with `RESOURCE = [\"SCOPE\"]`";
         problems.error(key.span(), &message, advice);
     }
     let def = ClientDef {
+        absent,
         title: values::text(name, MAX_TITLE, problems).into_value(),
         owner: values::owner(owner, problems),
         expires: values::end(expires, problems).into_value(),
@@ -269,6 +282,30 @@ fn define_client(
         ),
     };
     Some(def)
+}
+
+/// What a policy may require of a client and this table does not say.
+fn absent_of_client(key: &Spanned<String>, table: &ClientTable) -> FieldSet<ClientField> {
+    let grants = table.grants.good();
+    let alone = grants.is_some_and(|grants| grants.get_ref().0.len() == 1);
+    FieldSet::of([
+        (ClientField::Name, says_no_more(&table.name, key)),
+        (ClientField::Owner, table.owner.is_missing()),
+        (ClientField::Expires, table.expires.is_missing()),
+        (
+            ClientField::TokenLifetime,
+            table.token_lifetime.is_missing(),
+        ),
+        (
+            ClientField::DefaultResource,
+            table.default_resource.is_missing() && !alone,
+        ),
+        (
+            ClientField::Claims,
+            table.claims.is_void(|it| it.0.is_empty()),
+        ),
+        (ClientField::Secret, table.secret.is_void(Vec::is_empty)),
+    ])
 }
 
 fn grant_scopes(
@@ -302,22 +339,6 @@ fn grant_scopes(
         }
     }
     whole.then_some(names)
-}
-
-fn define_policy(table: Spanned<PolicyTable>, problems: &mut Collector<'_>) -> PolicyDef {
-    let at = table.span();
-    let PolicyTable {
-        max_token_lifetime,
-        max_secret_lifetime,
-        require_owner,
-        partial: _,
-    } = table.into_inner();
-    PolicyDef {
-        at,
-        max_token_lifetime: values::lifetime(max_token_lifetime, problems),
-        max_secret_lifetime: values::lifetime(max_secret_lifetime, problems),
-        require_owner,
-    }
 }
 
 /// A claim's JSON, without the file's wrapper.

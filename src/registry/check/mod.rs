@@ -13,12 +13,16 @@ mod cross;
 mod define;
 mod expiry;
 mod findings;
+mod places;
+mod policy;
+mod rules;
 mod values;
 
 use std::sync::Arc;
 
 pub use define::Definitions;
 pub use expiry::{Expiring, Expiry, expiries};
+pub use places::Places;
 
 use super::diagnostic::{self, Problem};
 use super::snapshot::Snapshot;

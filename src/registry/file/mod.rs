@@ -14,8 +14,11 @@ mod tables;
 
 use toml::de::DeTable;
 
-pub use read::{Claim, Given, Named};
-pub use tables::{ClientTable, FileTables, PolicyTable, ResourceTable, SecretTable};
+pub use read::{Amount, Claim, Given, Named};
+pub use tables::{
+    ClientTable, FileTables, NamesTable, NeverTogetherTable, PolicyTable, RequiredFieldsTable,
+    ResourceTable, SecretTable, TwoOwnersTable,
+};
 
 use super::diagnostic::Collector;
 use read::Table as _;
@@ -49,12 +52,16 @@ pub(super) fn parse(problems: &mut Collector<'_>) -> FileTables {
 
 /// Every table with its keys, for the test that the reference names them all.
 #[cfg(test)]
-pub(super) const fn keys() -> [(&'static str, &'static [&'static str]); 5] {
+pub(super) const fn keys() -> [(&'static str, &'static [&'static str]); 9] {
     [
         (FileTables::WHAT, FileTables::KEYS),
         (ResourceTable::WHAT, ResourceTable::KEYS),
         (ClientTable::WHAT, ClientTable::KEYS),
         (SecretTable::WHAT, SecretTable::KEYS),
         (PolicyTable::WHAT, PolicyTable::KEYS),
+        (RequiredFieldsTable::WHAT, RequiredFieldsTable::KEYS),
+        (NamesTable::WHAT, NamesTable::KEYS),
+        (TwoOwnersTable::WHAT, TwoOwnersTable::KEYS),
+        (NeverTogetherTable::WHAT, NeverTogetherTable::KEYS),
     ]
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde_json::Value;
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeInteger, DeTable, DeValue};
 use toml::value::Datetime;
 
 use crate::registry::diagnostic::Collector;
@@ -33,6 +33,20 @@ impl<T> Given<T> {
         match self {
             Self::Good(value) => Some(value),
             Self::Missing | Self::Broken => None,
+        }
+    }
+
+    /// Whether the key is not there.
+    pub(in crate::registry) const fn is_missing(&self) -> bool {
+        matches!(self, Self::Missing)
+    }
+
+    /// Whether the key is not there, or what it holds is as good as nothing.
+    pub(in crate::registry) fn is_void(&self, nothing: impl Fn(&T) -> bool) -> bool {
+        match self {
+            Self::Missing => true,
+            Self::Broken => false,
+            Self::Good(value) => nothing(value.get_ref()),
         }
     }
 
@@ -76,6 +90,15 @@ impl<T> Default for Named<T> {
 /// The value of a static claim.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Claim(pub Value);
+
+/// A number of things, or a share of all of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Amount {
+    /// `20`
+    Number(i64),
+    /// `"5%"`, as it is written.
+    Share(String),
+}
 
 /// A type that a key may hold.
 pub(super) trait Read: Sized {
@@ -203,6 +226,28 @@ impl Read for bool {
     }
 }
 
+impl Read for Amount {
+    const KIND: &'static str = "a number or a share";
+
+    fn read(value: &DeValue<'_>, span: Range<usize>, problems: &mut Collector<'_>) -> Option<Self> {
+        match value {
+            // Beyond 64 bits it is more than there ever is, or less than nothing.
+            DeValue::Integer(number) => Some(Self::Number(integer(number).unwrap_or_else(|| {
+                if number.as_str().starts_with('-') {
+                    i64::MIN
+                } else {
+                    i64::MAX
+                }
+            }))),
+            DeValue::String(text) => Some(Self::Share(text.clone().into_owned())),
+            other => {
+                mismatch::<Self>(other, span, "write `20` or `\"5%\"`", problems);
+                None
+            }
+        }
+    }
+}
+
 impl Read for Datetime {
     const KIND: &'static str = "a date";
 
@@ -241,10 +286,12 @@ impl<T: Table> Read for Vec<Spanned<T>> {
 
     fn read(value: &DeValue<'_>, span: Range<usize>, problems: &mut Collector<'_>) -> Option<Self> {
         let DeValue::Array(items) = value else {
-            if !value.is_str() {
-                let advice =
-                    "write its header with two brackets on each side: `[[client.NAME.secret]]`";
-                mismatch::<Self>(value, span, advice, problems);
+            let what = T::WHAT;
+            let key = what.trim_matches(['`', '[', ']']).rsplit('.').next();
+            // A text where secrets belong is noted by `secrets`, with the reason.
+            if !(value.is_str() && key.is_some_and(mask::is_secret_key)) {
+                let advice = format!("write its header with two brackets on each side: {what}");
+                mismatch::<Self>(value, span, &advice, problems);
             }
             return None;
         };
@@ -309,15 +356,20 @@ impl Read for Claim {
     }
 }
 
+/// An integer, unless it has more than 64 bits.
+fn integer(number: &DeInteger<'_>) -> Option<i64> {
+    i64::from_str_radix(number.as_str(), number.radix()).ok()
+}
+
 fn json(value: &DeValue<'_>, depth: usize) -> Result<Value, &'static str> {
     if depth > MAX_CLAIM_DEPTH {
         return Err("a claim is nested more than 8 deep");
     }
     Ok(match value {
         DeValue::String(text) => Value::String(text.clone().into_owned()),
-        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+        DeValue::Integer(number) => integer(number)
             .map(Value::from)
-            .map_err(|_| "a claim's integer has more than 64 bits")?,
+            .ok_or("a claim's integer has more than 64 bits")?,
         DeValue::Float(number) => number
             .as_str()
             .parse::<f64>()

@@ -28,7 +28,8 @@ pub(super) fn find(problems: &mut Collector<'_>) {
 }
 
 /// Notes each text under a key that holds a secret by its name. Scopes may have any name: what
-/// stands behind them is a description.
+/// stands behind them is a description. Behind the `secret` of a policy's `required_fields` stand
+/// names of fields.
 pub(super) fn find_named(table: &DeTable<'_>, depth: usize, problems: &mut Collector<'_>) {
     if depth > MAX_DEPTH {
         return;
@@ -44,7 +45,9 @@ pub(super) fn find_named(table: &DeTable<'_>, depth: usize, problems: &mut Colle
                 let message = format!("`{name}` holds a secret in clear");
                 problems.error(value.span(), &message, ADVICE);
             }
-            DeValue::Table(inner) if name != "scopes" => find_named(inner, depth + 1, problems),
+            DeValue::Table(inner) if !matches!(name, "scopes" | "required_fields") => {
+                find_named(inner, depth + 1, problems);
+            }
             DeValue::Array(items) => find_in_array(items, depth + 1, problems),
             _ => {}
         }

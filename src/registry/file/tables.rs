@@ -10,7 +10,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use toml::value::Datetime;
 
-use super::read::{Claim, Given, Named, Read, Table, take, unknown_keys};
+use super::read::{Amount, Claim, Given, Named, Read, Table, take, unknown_keys};
 use crate::registry::diagnostic::Collector;
 
 macro_rules! tables {
@@ -52,7 +52,8 @@ macro_rules! tables {
                     return Some(Self::read_table(table, problems));
                 }
                 let message = concat!("a table is needed here: ", $what);
-                problems.error(span, message, concat!("each has a name: write ", $what));
+                let named = if $what.contains("NAME") { "each has a name: " } else { "" };
+                problems.error(span, message, &format!("{named}write {}", $what));
                 None
             }
         }
@@ -126,12 +127,64 @@ tables! {
     }
 
     /// The rules above all files, at most once, and only below the policy folder.
-    PolicyTable = "`[policy]`", later [] {
+    PolicyTable = "`[policy]`", later ["max_key_lifetime"] {
+        /// Who approves changes of the policy.
+        owner: String,
         /// Longest lifetime of a token.
         max_token_lifetime: String,
         /// Longest life of a secret, from `created` to `expires`.
         max_secret_lifetime: String,
         /// Whether each client and resource must name its owner.
         require_owner: bool,
+        /// Most clients that one change may remove or disable: `20`, or `"5%"`.
+        max_removed_clients: Amount,
+        /// How clients may prove who they are, such as `"client_secret_basic"`.
+        allowed_auth_methods: Vec<Spanned<String>>,
+        /// What each table must say.
+        required_fields: RequiredFieldsTable,
+        /// The form that names must have.
+        names: NamesTable,
+        /// Scopes that need a second owner, by resource.
+        two_owners: Named<TwoOwnersTable>,
+        /// Grants that no client may have together.
+        never_together: Vec<Spanned<NeverTogetherTable>>,
+    }
+
+    /// What each table must say.
+    RequiredFieldsTable = "`[policy.required_fields]`", later ["key", "certificate", "federated"] {
+        /// Fields of each client.
+        client: Vec<Spanned<String>>,
+        /// Fields of each resource.
+        resource: Vec<Spanned<String>>,
+        /// Fields of each secret.
+        secret: Vec<Spanned<String>>,
+    }
+
+    /// The form that names must have: regular expressions that match the whole name.
+    NamesTable = "`[policy.names]`", later [] {
+        /// Of clients.
+        client: String,
+        /// Of resources.
+        resource: String,
+        /// Of scopes.
+        scope: String,
+        /// Of owners.
+        owner: String,
+    }
+
+    /// Scopes of a resource that need a second owner's approval.
+    TwoOwnersTable = "`[policy.two_owners.RESOURCE]`", later [] {
+        /// The scopes.
+        scopes: Vec<Spanned<String>>,
+        /// The second owner, besides the resource's.
+        owner: String,
+    }
+
+    /// Grants that no client may have together.
+    NeverTogetherTable = "`[[policy.never_together]]`", later [] {
+        /// Two or more: `RESOURCE/SCOPE`, or `RESOURCE` for anything there.
+        grants: Vec<Spanned<String>>,
+        /// Why, for people.
+        reason: String,
     }
 }

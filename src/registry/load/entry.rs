@@ -21,14 +21,14 @@ pub(super) const FILE: OFlags = OFlags::RDONLY
     .union(OFlags::CLOEXEC);
 
 /// Who a file or a folder is: another inode under the same name is another one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
     device: u64,
     inode: u64,
 }
 
 /// What tells that a file changed without reading it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Stamp {
     identity: Identity,
     pub(super) size: u64,

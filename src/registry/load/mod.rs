@@ -10,7 +10,9 @@
 mod committed;
 mod entry;
 mod head;
+pub mod revision;
 mod scan;
+mod tree;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -44,7 +46,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub struct Limits {
     /// Bytes of one file. 1 MiB: a thousand clients in one file take a third of it.
     pub file_bytes: u64,
-    /// Files. 200,000: twice the largest registry that grantd is measured with.
+    /// Files, and folders. 200,000: twice the largest registry that grantd is measured with.
     pub files: usize,
     /// Bytes of all files together. 256 MiB: four times that registry's 62 MB.
     pub total_bytes: u64,
@@ -86,8 +88,8 @@ pub enum LoadError {
         "the registry folder {0} holds no *.toml file: an empty folder is taken for a mistake, never for a registry without clients"
     )]
     Empty(String),
-    /// More files than [`Limits::files`].
-    #[error("the registry folder {path} holds more than {most} files")]
+    /// More files, or folders, than [`Limits::files`].
+    #[error("the registry folder {path} holds more than {most} files or folders")]
     TooManyFiles {
         /// The folder.
         path: String,
@@ -188,6 +190,22 @@ impl Loader {
             pending: None,
             folders: Vec::new(),
         }
+    }
+
+    /// Takes these for the files that are there already: a file that is read and says the same is the
+    /// same `Arc`.
+    pub fn resume(&mut self, files: &[Arc<Source>]) {
+        let remembered = |source: &Arc<Source>| Remembered {
+            stamp: Stamp::default(),
+            rested: false,
+            // It is read anew, for its stamp is not known.
+            blob: None,
+            source: Arc::clone(source),
+        };
+        let files = files.iter();
+        self.files = files
+            .map(|source| (Arc::clone(source.path()), remembered(source)))
+            .collect();
     }
 
     /// The folders that the last scan went through, to be watched.

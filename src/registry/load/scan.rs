@@ -152,6 +152,10 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// Walks a folder: `shown` is its path as people see it, `at` the one without links.
     fn folder(&mut self, folder: &OwnedFd, shown: &Path, at: &Path) -> Result<(), Stop> {
+        // Links within folders of links multiply them, without a single file.
+        if self.scan.folders.len() >= self.limits.files {
+            return Err(Stop::Files);
+        }
         if let Some(identity) = self.above.last() {
             self.scan.folders.push(Folder {
                 path: self.scan.root.join(at),

@@ -213,6 +213,29 @@ fn limits_hold() {
     assert!(matches!(result, Err(LoadError::TooManyBytes { .. })));
 }
 
+/// Each folder has two links to the next: two to the power of thirty ways down, and no file.
+#[test]
+fn links_that_multiply_folders_end() {
+    let root = tempfile::tempdir().unwrap();
+    for level in 0..30 {
+        let folder = root.path().join(format!("{level:02}"));
+        fs::create_dir(&folder).unwrap();
+        for name in ["a", "b"] {
+            symlink(format!("../{:02}", level + 1), folder.join(name)).unwrap();
+        }
+    }
+    fs::create_dir(root.path().join("30")).unwrap();
+    let limits = Limits {
+        files: 1_000,
+        ..Limits::default()
+    };
+    let result = Loader::new(root.path(), limits, Clock::of_this_machine()).load();
+    assert!(matches!(
+        result,
+        Err(LoadError::TooManyFiles { most: 1_000, .. })
+    ));
+}
+
 /// 100 MB that take no disk: refused by their size, before a byte is read.
 #[test]
 fn a_huge_file_is_not_read() {

@@ -45,7 +45,7 @@ fn told(update: &Update) -> String {
             Refusal::Load(error) => format!("{error}\n"),
             Refusal::Check(problems) => renderer.render_all(problems),
         },
-        Update::Moved(_) => panic!("a first look has something to tell"),
+        Update::Moved(_) | Update::Held(_) => panic!("a first look has something to tell"),
     }
 }
 

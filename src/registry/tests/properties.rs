@@ -7,9 +7,13 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 
 use crate::domain::{Lifetime, UnixSeconds};
+use crate::registry::approval::approvals;
 use crate::registry::check::{Definitions, Rules, check, expiries};
 use crate::registry::diagnostic::{Renderer, to_json};
-use crate::registry::diff::{Counts, apply, diff};
+use crate::registry::diff::{Change, Counts, apply, diff};
+use crate::registry::guard::{Reason, hold, violations};
+use crate::registry::meaning::{Class, Facts, Statement, explain};
+use crate::registry::object::Object;
 use crate::registry::snapshot::Snapshot;
 use crate::registry::source::Source;
 
@@ -19,7 +23,23 @@ struct Model {
     resources: Vec<(String, ModelResource)>,
     clients: Vec<(String, ModelClient)>,
     max_minutes: u8,
+    rules: &'static str,
 }
+
+/// Rules that every model keeps.
+const RULES: &[&str] = &[
+    "",
+    "owner = \"team-a\"",
+    "owner = \"team-b\"",
+    "max_removed_clients = 3",
+    "max_removed_clients = \"3%\"",
+    "allowed_auth_methods = [\"client_secret_post\"]",
+    "allowed_auth_methods = [\"client_secret_basic\"]",
+    "allowed_auth_methods = [\"client_secret_basic\", \"client_secret_post\"]",
+    "required_fields = { secret = [\"created\"] }",
+    "names = { client = \"c.\", scope = \"s.\" }",
+    "names = { resource = \"r.\" }",
+];
 
 #[derive(Clone, Debug, PartialEq)]
 struct ModelResource {
@@ -69,11 +89,13 @@ fn models() -> impl Strategy<Value = Model> {
         btree_map("r[0-3]", resource, 1..4),
         btree_map("c[0-5]", client, 0..6),
         30..60_u8,
+        prop::sample::select(RULES),
     )
-        .prop_map(|(resources, clients, max_minutes)| Model {
+        .prop_map(|(resources, clients, max_minutes, rules)| Model {
             resources: resources.into_iter().collect(),
             clients: clients.into_iter().collect(),
             max_minutes,
+            rules,
         })
 }
 
@@ -163,8 +185,8 @@ fn files(model: &Model, spread: &[u8], reversed: bool) -> Vec<Arc<Definitions>> 
         texts[file].push_str(table);
     }
     let policy = format!(
-        "[policy]\nmax_token_lifetime = \"{}m\"\n",
-        model.max_minutes
+        "[policy]\nmax_token_lifetime = \"{}m\"\n{}\n",
+        model.max_minutes, model.rules
     );
     texts
         .iter()
@@ -173,6 +195,15 @@ fn files(model: &Model, spread: &[u8], reversed: bool) -> Vec<Arc<Definitions>> 
         .chain([("policy/p.toml".to_owned(), policy)])
         .map(|(path, text)| Arc::new(Definitions::of(Arc::new(Source::new(&path, text.into())))))
         .collect()
+}
+
+fn facts() -> Facts<'static> {
+    Facts {
+        // Amid the years in which clients of the models end.
+        now: UnixSeconds::new(2_000_000_000),
+        last_use: std::collections::HashMap::new(),
+        places: None,
+    }
 }
 
 fn snapshot(model: &Model) -> Snapshot {
@@ -215,6 +246,82 @@ proptest! {
         );
     }
 
+    /// Nothing changes in silence, and nothing is told of nothing.
+    #[test]
+    fn every_change_is_told_and_needs_somebody(one in models(), other in models()) {
+        let (old, new) = (snapshot(&one), snapshot(&other));
+        let changes = diff(&old, &new);
+        let said = explain(&old, &new, &changes, &facts());
+        prop_assert_eq!(said.is_empty(), changes.is_empty());
+        prop_assert_eq!(approvals(&old, &changes).is_empty(), changes.is_empty());
+        let objects: Vec<String> = said.iter().map(|it| it.object.to_string()).collect();
+        for change in &changes {
+            // What a client loses by its resource is told of the resource.
+            let told = objects.contains(&change.object());
+            prop_assert!(told || change.object().starts_with("client."), "{}", change.object());
+        }
+        prop_assert!(said.is_sorted_by_key(|it| it.class));
+    }
+
+    /// Whoever may do more, or for longer, is among what is told first.
+    #[test]
+    fn what_widens_access_is_told_as_that(one in models(), other in models()) {
+        let (old, new) = (snapshot(&one), snapshot(&other));
+        let said = explain(&old, &new, &diff(&old, &new), &facts());
+        let widens = |object: Object| {
+            said.iter().any(|it: &Statement| it.class == Class::Widens && it.object == object)
+        };
+        for client in new.clients.values() {
+            let of = || Object::Client(client.id.clone());
+            let Some(before) = old.clients.get(&client.id) else {
+                prop_assert!(widens(of()));
+                continue;
+            };
+            for grant in &client.grants {
+                let had = before.grant_on(&grant.resource.name);
+                let more = |scope| !had.is_some_and(|had| had.scopes.contains(scope));
+                if had.is_none() || grant.scopes.iter().any(more) {
+                    prop_assert!(widens(of()));
+                }
+                let Some(had) = had else { continue };
+                let resource = || Object::Resource(grant.resource.name.clone());
+                let (was, is) = (&had.resource, &grant.resource);
+                if is.token_lifetime > was.token_lifetime || is.identifier != was.identifier {
+                    prop_assert!(widens(resource()));
+                }
+                if is.claims.iter().any(|(name, value)| was.claims.get(name) != Some(value)) {
+                    prop_assert!(widens(resource()));
+                }
+            }
+            let later = match (before.expires, client.expires) {
+                (Some(_), None) => true,
+                (Some(was), Some(is)) => is > was,
+                (None, _) => false,
+            };
+            let secret = |it: &_| !before.secrets.contains(it);
+            if later || (before.disabled && !client.disabled) || client.secrets.iter().any(secret) {
+                prop_assert!(widens(of()));
+            }
+        }
+        if new.policy.max_token_lifetime > old.policy.max_token_lifetime {
+            prop_assert!(widens(Object::Policy));
+        }
+    }
+
+    /// What is accepted keeps its rules, and is held back only for what went away.
+    #[test]
+    fn an_accepted_registry_keeps_its_rules(one in models(), other in models()) {
+        let (old, new) = (snapshot(&one), snapshot(&other));
+        prop_assert_eq!(violations(&new.policy, &new), []);
+        if let Some(held) = hold(&old, &new) {
+            let removal = held.reasons.iter().any(|it| matches!(it, Reason::Removal { .. }));
+            prop_assert!(removal || old.policy != new.policy);
+        }
+        let same_rules = snapshot(&Model { clients: Vec::new(), ..one.clone() });
+        let grown = hold(&same_rules, &old);
+        prop_assert_eq!(grown, None, "where nobody was, nobody goes");
+    }
+
     #[test]
     fn a_snapshot_holds_what_the_policy_allows(model in models()) {
         let snapshot = snapshot(&model);
@@ -248,6 +355,7 @@ proptest! {
             resources: vec![("r".into(), ModelResource { path: 0, minutes: None, scopes: 1, tenant: None })],
             clients: vec![("c".into(), ModelClient { title: None, disabled: false, year: Some(5), grants: 1, secrets: 1 })],
             max_minutes: 30,
+            rules: "",
         };
         let snapshot = snapshot(&model);
         // 2035-07-01T00:00:00Z
@@ -255,6 +363,45 @@ proptest! {
         let found = expiries(&snapshot, UnixSeconds::new(now), Lifetime::from_days(days));
         prop_assert_eq!(found.len(), usize::from(now + days * 86_400 >= end));
         prop_assert!(found.iter().all(|expiry| expiry.passed == (now >= end)));
+    }
+}
+
+/// Each rule, alone, is another registry, and no two of them are the same.
+#[test]
+fn every_rule_is_in_the_digest_and_in_the_difference() {
+    let registry = |rules: &str| {
+        let text = format!(
+            "[resource.r0]\nidentifier = \"urn:r0\"\nowner = \"o\"\n\
+             scopes = {{ sa = \"A\", sb = \"B\", sc = \"C\" }}\n[policy]\n{rules}\n"
+        );
+        let file = Definitions::of(Arc::new(Source::new("policy/p.toml", text.into())));
+        check(&[Arc::new(file)], &Rules::default())
+            .unwrap()
+            .snapshot
+    };
+    let more = [
+        "two_owners.r0 = { scopes = [\"sa\"], owner = \"p\" }",
+        "two_owners.r0 = { scopes = [\"sa\"], owner = \"q\" }",
+        "two_owners.r0 = { scopes = [\"sa\", \"sb\"], owner = \"p\" }",
+        "never_together = [{ grants = [\"r0/sa\", \"r0/sb\"] }]",
+        "never_together = [{ grants = [\"r0/sa\", \"r0/sb\"], reason = \"x\" }]",
+        "never_together = [{ grants = [\"r0/sa\", \"r0/sc\"] }]",
+        "names = { owner = \"o\" }",
+        "required_fields = { resource = [\"owner\"] }",
+        "required_fields = { resource = [\"owner\", \"scopes\"] }",
+        "required_fields = { client = [\"owner\"] }",
+        "require_owner = true",
+        "max_secret_lifetime = \"1d\"",
+    ];
+    let all: Vec<Snapshot> = RULES.iter().chain(&more).map(|it| registry(it)).collect();
+    for (at, old) in all.iter().enumerate() {
+        for (other, new) in all.iter().enumerate() {
+            let changes = diff(old, new);
+            assert_eq!(old.digest == new.digest, at == other, "{at} {other}");
+            let told = matches!(changes[..], [Change::PolicyChanged { .. }]);
+            assert_eq!(told, at != other, "{at} {other}");
+            assert_eq!(apply(old, &changes).digest, new.digest);
+        }
     }
 }
 
@@ -279,6 +426,13 @@ const PARTS: &[&str] = &[
     "client",
     "resource",
     "policy",
+    "never_together",
+    "two_owners",
+    "names",
+    "required_fields",
+    "max_removed_clients",
+    "\"5%\"",
+    "(",
     "secret",
     "grants",
     "scopes",

@@ -119,7 +119,7 @@ fn clients(update: &Update) -> Option<BTreeSet<String>> {
                 .map(ToString::to_string)
                 .collect(),
         ),
-        Update::Rejected(_) | Update::Moved(_) => None,
+        Update::Rejected(_) | Update::Moved(_) | Update::Held(_) => None,
     }
 }
 
@@ -239,7 +239,7 @@ async fn a_folder_that_goes_away_is_refused_and_comes_back() {
             Refusal::Load(error) => wanted(error),
             Refusal::Check(_) => false,
         },
-        Update::Applied(_) | Update::Moved(_) => false,
+        Update::Applied(_) | Update::Moved(_) | Update::Held(_) => false,
     };
     let missing = |error: &LoadError| matches!(error, LoadError::Missing(_));
     watched

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::super::status::{EXPIRY_WINDOW, Seen, Standing};
+use super::super::status::{EXPIRY_WINDOW, FolderStanding, LastGood, Seen, Standing};
 use super::page::{Page, count, flag, float, read};
-use crate::domain::CommitId;
+use crate::domain::{CommitId, UnixSeconds};
 use crate::keys::outlook::NextStep;
 use crate::keys::ring::KeyState;
 use crate::keys::rotate::KeysCounters;
@@ -64,10 +64,64 @@ pub(super) fn of_registry(
         "Registries served so far",
         float(generation),
     )?;
+    of_folder(seen, page)?;
     match &seen.registry {
         Some(served) => of_served(served, seen, page),
         None => Ok(()),
     }
+}
+
+fn of_folder(seen: &Seen, page: &mut Page<'_>) -> fmt::Result {
+    let FolderStanding {
+        last_good,
+        held,
+        keep_waits,
+        kept_broken,
+    } = &seen.folder;
+    let is = |what: fn(&LastGood, UnixSeconds) -> bool| {
+        let last_good = last_good.as_ref();
+        last_good.is_some_and(|last_good| what(last_good, seen.now))
+    };
+    page.gauge(
+        "grantd_registry_last_good_age_seconds",
+        "For how long the folder has held no good registry",
+        float(
+            last_good
+                .as_ref()
+                .map_or(0, |last_good| last_good.age(seen.now).seconds()),
+        ),
+    )?;
+    let flags = [
+        (
+            "grantd_registry_last_good_too_old",
+            "1 while that is longer than registry.last_good_max_age",
+            is(LastGood::is_too_old),
+        ),
+        (
+            "grantd_registry_restored",
+            "1 while what is served was kept from a run before",
+            is(|last_good, _| last_good.restored),
+        ),
+        (
+            "grantd_registry_held",
+            "1 while a change waits for an operator",
+            held.is_some(),
+        ),
+        (
+            "grantd_registry_keep_waiting",
+            "1 while a change waits that can't be kept",
+            keep_waits.is_some(),
+        ),
+        (
+            "grantd_registry_kept_broken",
+            "1 while something is wrong with what was kept",
+            kept_broken.is_some(),
+        ),
+    ];
+    for (name, help, raised) in flags {
+        page.gauge(name, help, flag(raised))?;
+    }
+    Ok(())
 }
 
 fn of_served(served: &Served, seen: &Seen, page: &mut Page<'_>) -> fmt::Result {
@@ -153,6 +207,39 @@ pub(super) fn of_expiries(seen: &Seen, page: &mut Page<'_>) -> fmt::Result {
     show("grantd_expired", "How many have expired", &|moments| {
         moments.passed(seen.now)
     })
+}
+
+pub(super) fn of_overlay(seen: &Seen, page: &mut Page<'_>) -> fmt::Result {
+    let overlay = &seen.overlay;
+    let disabled = overlay.disabled_count();
+    let kinds = [
+        ("client_disabled", disabled),
+        ("tokens_revoked", overlay.len() - disabled),
+    ];
+    page.gauges(
+        "grantd_overlay_entries",
+        "What operators took away above the registry",
+        ["kind"],
+        kinds
+            .map(|(kind, number)| ([kind], count(number)))
+            .into_iter(),
+    )?;
+    let entries = overlay.entries();
+    let disables = entries.iter().filter(|entry| entry.revocation().is_none());
+    let oldest = disables.map(|entry| entry.at).min();
+    page.gauge(
+        "grantd_overlay_age_seconds",
+        "Age of the oldest entry that disables a client",
+        float(oldest.map_or(0, |at| seen.now.since(at).seconds())),
+    )?;
+    let open = entries
+        .iter()
+        .filter(|entry| !(entry.kept && entry.recorded));
+    page.gauge(
+        "grantd_overlay_unsettled",
+        "Entries that are in force and not yet on disk and on record",
+        count(open.count()),
+    )
 }
 
 pub(super) fn of_keys(seen: &Seen, counters: &KeysCounters, page: &mut Page<'_>) -> fmt::Result {

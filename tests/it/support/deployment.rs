@@ -9,7 +9,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use tempfile::TempDir;
 
 use super::grantd::refusal;
-use super::serve::{Place, run};
+use super::serve::{Place, run, run_until};
 use super::{Grantd, Registry};
 
 /// What the settings of `init` have to say otherwise in a test: ports that the system picks, logs
@@ -141,13 +141,21 @@ impl Deployment {
 
     /// The same by a command of the test's own, which ends in [`Deployment::command`].
     pub fn serve_by(&self, command: &mut Command) -> Grantd {
-        let place = Place {
+        run(command, TempDir::new().unwrap(), self.place())
+    }
+
+    /// Starts the daemon and waits until it has judged the folder, whether it is ready or not.
+    pub fn serve_judged(&self, command: &mut Command) -> Grantd {
+        run_until("registry", command, TempDir::new().unwrap(), self.place())
+    }
+
+    fn place(&self) -> Place {
+        Place {
             issuer: ISSUER.to_owned(),
             registry: self.path("registry.d"),
             state: self.path("state"),
             ca_file: self.path("tls/ca.pem"),
-        };
-        run(command, TempDir::new().unwrap(), place)
+        }
     }
 
     /// Starts the daemon, with which the folder goes.

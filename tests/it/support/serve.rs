@@ -154,6 +154,16 @@ pub(super) struct Place {
 
 /// Runs `grantd serve` with JSON logs, and waits until it is ready. `folder` lives as long as it does.
 pub(super) fn run(command: &mut Command, folder: TempDir, place: Place) -> Grantd {
+    run_until("ready", command, folder, place)
+}
+
+/// The same until its log has a message that begins so.
+pub(super) fn run_until(
+    word: &str,
+    command: &mut Command,
+    folder: TempDir,
+    place: Place,
+) -> Grantd {
     let log = folder.path().join("log");
     let mut child = command
         .stderr(std::fs::File::create(&log).unwrap())
@@ -161,12 +171,12 @@ pub(super) fn run(command: &mut Command, folder: TempDir, place: Place) -> Grant
         .unwrap();
     // What it was given, such as a socket, is its own alone.
     command.stdin(Stdio::null()).stdout(Stdio::null());
-    let listening = eventually("the daemon is ready", START, || {
+    let listening = eventually("the daemon is there", START, || {
         if let Some(status) = child.try_wait().unwrap() {
             show_log(&log);
             panic!("it ended with {status}");
         }
-        listening(&log)
+        listening(&log, word)
     });
     let https = Https::new(
         &place.ca_file,
@@ -203,8 +213,8 @@ fn make_state(state: &Path) {
     assert!(dev.stop().success());
 }
 
-/// The log's line with the addresses, once the daemon has said that it is ready.
-fn listening(log: &Path) -> Option<Value> {
+/// The log's line with the addresses, once the daemon has said `word`.
+fn listening(log: &Path, word: &str) -> Option<Value> {
     let text = std::fs::read_to_string(log).ok()?;
     let lines: Vec<Value> = text
         .lines()
@@ -215,7 +225,7 @@ fn listening(log: &Path) -> Option<Value> {
             .as_str()
             .is_some_and(|message| message.starts_with(word))
     };
-    lines.iter().find(|line| says(line, "ready"))?;
+    lines.iter().find(|line| says(line, word))?;
     lines.iter().find(|line| says(line, "listening")).cloned()
 }
 

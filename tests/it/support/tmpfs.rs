@@ -74,7 +74,7 @@ impl Drop for Tmpfs {
     }
 }
 
-fn run(program: &str, arguments: &[&str], at: &Path) {
+pub(super) fn run(program: &str, arguments: &[&str], at: &Path) {
     let output = Command::new(program)
         .args(arguments)
         .arg(at)

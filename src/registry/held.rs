@@ -1,0 +1,58 @@
+//! The gate before a change that is held back: what waits, and what an operator released. Touches: memory.
+//!
+//! Shared by the publisher, which stops a change here, and by whoever answers operators.
+//!
+//! **Invariant:** a release lets one change through, by the hash of what it does, and is over once any
+//! registry is accepted.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::domain::Digest;
+
+/// The gate.
+#[derive(Debug, Default)]
+pub struct Gate(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: Option<Digest>,
+    released: Option<Digest>,
+}
+
+impl Gate {
+    /// The change that waits.
+    #[must_use]
+    pub fn waiting(&self) -> Option<Digest> {
+        self.state().waiting
+    }
+
+    /// Lets this change through, now or when it comes.
+    pub fn release(&self, change: Digest) {
+        self.state().released = Some(change);
+    }
+
+    /// Whether this change may go through.
+    pub(super) fn lets(&self, change: Digest) -> bool {
+        self.state().released == Some(change)
+    }
+
+    /// This change waits.
+    pub(super) fn hold(&self, change: Digest) {
+        self.state().waiting = Some(change);
+    }
+
+    /// Nothing waits: the folder holds another thing.
+    pub(super) fn clear(&self) {
+        self.state().waiting = None;
+    }
+
+    /// A registry was accepted: what was released is done with.
+    pub(super) fn accepted(&self) {
+        *self.state() = State::default();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Two values that are set at once: whoever panicked left them whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

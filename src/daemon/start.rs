@@ -73,6 +73,19 @@ struct Channels {
     requests: mpsc::Receiver<rotate::Request>,
 }
 
+impl Channels {
+    fn new(longest_token: Lifetime) -> Self {
+        let (longest_token, longest) = watch::channel(longest_token);
+        let (commands, requests) = mpsc::channel(rotate::MAX_COMMANDS);
+        Self {
+            longest_token,
+            longest,
+            commands,
+            requests,
+        }
+    }
+}
+
 /// Starts every task. Called within the runtime.
 pub(super) fn start(built: Built) -> (Started, Ended) {
     let clock = Clock::of_this_machine();
@@ -99,14 +112,7 @@ pub(super) fn start(built: Built) -> (Started, Ended) {
         stop_shipper: CancellationToken::new(),
         state: built.state,
     };
-    let (longest_token, longest) = watch::channel(shared.settings.keys.longest_token);
-    let (commands, requests) = mpsc::channel(rotate::MAX_COMMANDS);
-    let channels = Channels {
-        longest_token,
-        longest,
-        commands,
-        requests,
-    };
+    let channels = Channels::new(shared.settings.keys.longest_token);
     let (changes, asked) = mpsc::channel(admin::MAX_CHANGES);
     let ports = AdminPorts {
         tail: started.journal.tail(),

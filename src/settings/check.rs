@@ -79,16 +79,7 @@ fn convert(file: file::File, problems: &mut Problems<'_>) -> Option<Settings> {
     let issuer = problems.keep("issuer", &issuer, Issuer::parse(&issuer));
     let instance = instance.unwrap_or_else(|| defaults::INSTANCE.to_owned());
     let instance = problems.keep("instance", &instance, InstanceName::parse(&instance));
-    let file::Listen {
-        address,
-        metrics_address,
-    } = listen;
-    let listen = problems.address("listen.address", address, defaults::LISTEN);
-    let metrics_listen = problems.address(
-        "listen.metrics_address",
-        metrics_address,
-        defaults::METRICS_LISTEN,
-    );
+    let [listen, metrics_listen] = convert_listen(listen, problems);
     let file::Tls { certificate, key } = tls;
     let file::State {
         dir,
@@ -130,6 +121,22 @@ fn convert(file: file::File, problems: &mut Problems<'_>) -> Option<Settings> {
         drain,
         admin,
     })
+}
+
+/// The address for everybody, and the one for metrics.
+fn convert_listen(listen: file::Listen, problems: &mut Problems<'_>) -> [Option<SocketAddr>; 2] {
+    let file::Listen {
+        address,
+        metrics_address,
+    } = listen;
+    [
+        problems.address("listen.address", address, defaults::LISTEN),
+        problems.address(
+            "listen.metrics_address",
+            metrics_address,
+            defaults::METRICS_LISTEN,
+        ),
+    ]
 }
 
 fn convert_registry(

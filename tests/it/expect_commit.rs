@@ -157,6 +157,45 @@ fn what_is_not_live_in_time_says_what_is_served_and_why() {
 }
 
 #[test]
+fn a_commit_that_is_held_back_says_so_until_it_is_released() {
+    let it = Pipeline::new();
+    it.write("policy/policy.toml", "[policy]\nmax_removed_clients = 1\n");
+    let files = ["team/ann.toml", "team/bob.toml"];
+    for (file, name) in files.iter().zip(["ann", "bob"]) {
+        let text = format!(
+            "[client.{name}.grants]\nbilling = [\"invoice:read\"]\n\n\
+             [[client.{name}.secret]]\nhash = \"@{name}.1\"\ncreated = 2026-01-01\n"
+        );
+        it.write(file, &text);
+    }
+    let first = it.tree.commit("two more");
+    for file in files {
+        std::fs::remove_file(it.deployment.path("registry.d").join(file)).unwrap();
+    }
+    let second = it.tree.commit("both go");
+    it.tree.checkout(&first);
+    let mut daemon = it.deployment.serve();
+    ended(&it.expect(&first, &["--wait", "60s"]), 0);
+
+    it.tree.checkout(&second);
+    let waits = format!("  a change of commit {second} is held back (");
+    let told = eventually("the change is held back", SOON, || {
+        let told = ended(&it.expect(&second, &[]), 4);
+        told.contains(&waits).then_some(told)
+    });
+    assert!(
+        told.starts_with(&format!("not live: {second}\n  {first} is served\n")),
+        "{told}"
+    );
+    let (_, rest) = told.split_once("grantd registry accept ").unwrap();
+    let hash = rest.split(' ').next().unwrap();
+    let config = it.deployment.config();
+    said(&grantd(&["registry", "accept", hash, "--config", &config]));
+    ended(&it.expect(&second, &["--wait", "60s"]), 0);
+    assert!(daemon.stop().success());
+}
+
+#[test]
 fn what_can_never_be_live_is_said_at_once() {
     let deployment = Deployment::new();
     let config = deployment.config();

@@ -76,8 +76,11 @@ fn served() -> (Deployment, String) {
     (deployment, digest)
 }
 
+/// Breaks a folder, or mends it.
+type Act = fn(&Path);
+
 /// Ways in which a folder is no registry, each with what undoes it.
-fn breakages() -> [(&'static str, fn(&Path), fn(&Path)); 3] {
+fn breakages() -> [(&'static str, Act, Act); 3] {
     fn aside(folder: &Path) -> PathBuf {
         folder.with_extension("aside")
     }

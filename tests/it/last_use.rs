@@ -288,8 +288,17 @@ async fn an_export_has_every_credential_once_however_many_there_are() {
         });
         assert!(credentials.contains(&expected), "{expected}");
     }
+    assert_eq!(export["overlay"], serde_json::json!([]));
+    let state = daemon.ready.state.display().to_string();
+    for id in ["reader", "rotating"] {
+        said(&grantd(&["client", "disable", id, "--state", &state]));
+    }
     let printed: Value = serde_json::from_str(&said(&status(&daemon, &["--export", "-"]))).unwrap();
     assert_eq!(printed["credentials"], export["credentials"]);
+    let taken = printed["overlay"].as_array().unwrap().iter();
+    let taken: Vec<&str> = taken.map(|it| it["client"].as_str().unwrap()).collect();
+    assert_eq!(taken, ["reader", "rotating"]);
+    assert_eq!(printed["overlay"][0]["kind"], "client_disabled");
     let words = failed(&status(&daemon, &["--export", "/nowhere/file"]), 1);
     assert!(
         words.starts_with("error: cannot write /nowhere/file: "),

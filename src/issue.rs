@@ -17,6 +17,7 @@ use crate::domain::{ClientId, Denial, Issuer, RequestId, UnixSeconds};
 use crate::evidence::{self, Sources};
 use crate::grant;
 use crate::http::{AskedResource, TokenRequest};
+use crate::keys::rings::Rings;
 use crate::mint::{self, SignedToken};
 use crate::random;
 use crate::registry::snapshot::Served;
@@ -107,6 +108,7 @@ async fn decide<S: Sources>(
     let proof = verified.accept(spent); // a Proof only after its marks are spent
     note_proof(trail, &proof); // the event knows who, also of a refusal
     still_admitted(&proof, world, &desk.current.load(), now)?;
+    note_use(&proof, rings, now); // granted or not: whoever proves itself by a credential needs it
 
     let grant = grant::decide(request, &proof, registry, now)?;
     mint::sign(&grant, &desk.issuer, rings, random::token_id(), now)
@@ -134,6 +136,16 @@ fn still_admitted(
     match (&current.rings, &seen.rings) {
         (Some(now), Some(then)) if !now.withdrawn_since(then) => Ok(()),
         _ => Err(Denial::NoSigningKey),
+    }
+}
+
+/// One relaxed store. Not while wall time is not believed: it would say that a credential was last used in
+/// 1970.
+fn note_use(proof: &Proof, rings: &Rings, now: UnixSeconds) {
+    if let Some(secret) = proof.stored()
+        && rings.clock().signs()
+    {
+        secret.last_use.note(now);
     }
 }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::protocol::{
-    AcceptedRegistry, Answer, ChangeReport, KeysOutcome, MAX_ANSWER, OverlayReport, Request,
-    StatusReport,
+    AcceptedRegistry, Answer, ChangeReport, ClientReport, CredentialUse, KeysOutcome, MAX_ANSWER,
+    MAX_USE_LINE, MAX_USES, OverlayReport, Request, StatusReport,
 };
 use crate::audit::chain::MAX_LINE;
 use crate::domain::Lifetime;
@@ -50,6 +50,17 @@ pub struct Lines {
     pub durable: u64,
     /// The lines, byte for byte, without line feeds.
     pub lines: Vec<Bytes>,
+}
+
+/// A page of last uses.
+#[derive(Clone, Debug)]
+pub struct Uses {
+    /// When the daemon was asked, in RFC 3339.
+    pub now: String,
+    /// The credentials, in the order of their clients.
+    pub uses: Vec<CredentialUse>,
+    /// The client after which the next page begins; `None` at the end.
+    pub next: Option<String>,
 }
 
 impl AdminClient {
@@ -119,14 +130,44 @@ impl AdminClient {
         Ok((keys, answer.warnings))
     }
 
-    /// How the daemon stands, with what expires within this window.
+    /// How the daemon stands, with what expires within this window, or within that of its settings.
     ///
     /// # Errors
     /// [`ClientFault`].
-    pub fn status(&mut self, expiring: Lifetime) -> Result<StatusReport, ClientFault> {
-        let expiring_seconds = expiring.seconds();
+    pub fn status(&mut self, expiring: Option<Lifetime>) -> Result<StatusReport, ClientFault> {
+        let expiring_seconds = expiring.map(Lifetime::seconds);
         let answer = self.ask(&Request::Status { expiring_seconds })?;
         answer.status.ok_or(ClientFault::Answer)
+    }
+
+    /// One client of the registry that is served.
+    ///
+    /// # Errors
+    /// [`ClientFault::Refused`] when there is none of this id.
+    pub fn client(&mut self, id: &str) -> Result<ClientReport, ClientFault> {
+        let answer = self.ask(&Request::Client { id: id.to_owned() })?;
+        answer.client.ok_or(ClientFault::Answer)
+    }
+
+    /// The last uses of the credentials of the clients behind this one, as many as one answer holds.
+    ///
+    /// # Errors
+    /// [`ClientFault`].
+    pub fn last_use(&mut self, after: Option<String>) -> Result<Uses, ClientFault> {
+        let answer = self.ask(&Request::LastUse { after })?;
+        let (Some(now), Some(count)) = (answer.now, answer.lines) else {
+            return Err(ClientFault::Answer);
+        };
+        let mut uses = Vec::with_capacity(count.min(MAX_USES));
+        for _ in 0..count {
+            let line = self.line(MAX_USE_LINE)?;
+            uses.push(serde_json::from_slice(&line).map_err(|_| ClientFault::Answer)?);
+        }
+        Ok(Uses {
+            now,
+            uses,
+            next: answer.next,
+        })
     }
 
     /// What operators took away.

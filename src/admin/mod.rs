@@ -7,7 +7,9 @@
 //! | request | fields | answer | lines after it | looks |
 //! |---|---|---|---|---|
 //! | `audit_lines` | `from` (0: the oldest), `max`, optional `wait_ms` | `oldest`, `durable`, `lines` | that many lines of the journal, byte for byte | yes |
-//! | `status` | `expiring_seconds` | `status` | none | yes |
+//! | `status` | optional `expiring_seconds` | `status` | none | yes |
+//! | `client` | `id` | `client` | none | yes |
+//! | `last_use` | optional `after` (a client's id) | `lines`, `now`, `next` where there are more | that many objects, one for each credential | yes |
 //! | `overlay_list` | none | `overlay` | none | yes |
 //! | `keys_rotate` | optional `algorithm`, or `compromised` (a key id) | `keys` | none | no |
 //! | `clock_accept` | none | `keys` | none | no |
@@ -25,18 +27,20 @@ mod accept;
 mod access;
 mod change;
 mod client;
+mod credentials;
 mod protocol;
 mod server;
 
 pub use accept::Accept;
 pub use access::{BindFault, Door, GroupName, Kind, Listening, bind, link};
 pub use change::{Change, Done, MAX_CHANGES};
-pub use client::{AdminClient, ClientFault, Lines};
+pub use client::{AdminClient, ClientFault, Lines, Uses};
 pub use protocol::{
-    AcceptedRegistry, ChangeReport, ClockReport, ExpiringReport, ExpiryReport, HeldReport,
-    InvalidReport, JournalReport, KeyReport, KeysOutcome, LastGoodReport, MAX_EXPIRIES, MAX_LINES,
-    MAX_REQUEST, MAX_STATUS_ENTRIES, OverlayEntryReport, OverlayReport, RegistryReport, Request,
-    RotatedRing, StatusReport, StreamReport, WaitingRing,
+    AcceptedRegistry, ChangeReport, ClientReport, ClockReport, CredentialReport, CredentialUse,
+    ExpiringReport, ExpiryReport, HeldReport, InvalidReport, JournalReport, KeyReport, KeysOutcome,
+    LastGoodReport, MAX_EXPIRIES, MAX_LINES, MAX_REQUEST, MAX_STATUS_ENTRIES, OverlayEntryReport,
+    OverlayReport, RegistryReport, Request, RotatedRing, RotatingReport, StatusReport,
+    StreamReport, WaitingRing,
 };
 pub use server::{AdminPorts, Look, serve};
 

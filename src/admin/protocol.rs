@@ -1,10 +1,13 @@
 //! What goes over the admin socket. Pure.
 
+mod credentials;
 mod overlay;
 mod status;
 
 use serde::{Deserialize, Serialize};
 
+pub use credentials::{ClientReport, CredentialReport, CredentialUse, RotatingReport};
+pub(super) use credentials::{MAX_USE_LINE, MAX_USES, UsePage};
 pub use overlay::{
     ChangeReport, InvalidReport, MAX_STATUS_ENTRIES, OverlayEntryReport, OverlayReport,
 };
@@ -56,8 +59,20 @@ pub enum Request {
     ClockAccept,
     /// How the daemon stands.
     Status {
-        /// How far ahead expiries are told, in seconds.
-        expiring_seconds: u64,
+        /// How far ahead expiries are told, in seconds; as far as the daemon's settings say where left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expiring_seconds: Option<u64>,
+    },
+    /// One client, with its credentials.
+    Client {
+        /// Its id.
+        id: String,
+    },
+    /// A page of last uses of credentials.
+    LastUse {
+        /// The client after which it begins; the first where left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<String>,
     },
     /// No token for a client any more.
     ClientDisable {
@@ -111,7 +126,11 @@ impl Request {
     #[must_use]
     pub const fn only_looks(&self) -> bool {
         match self {
-            Self::AuditLines { .. } | Self::Status { .. } | Self::OverlayList => true,
+            Self::AuditLines { .. }
+            | Self::Status { .. }
+            | Self::Client { .. }
+            | Self::LastUse { .. }
+            | Self::OverlayList => true,
             Self::KeysRotate { .. }
             | Self::ClockAccept
             | Self::ClientDisable { .. }
@@ -213,12 +232,19 @@ pub(super) struct Answer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) status: Option<StatusReport>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) client: Option<ClientReport>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) next: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) now: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) overlay: Option<OverlayReport>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) change: Option<ChangeReport>,
     /// What is not as it should be though it was done.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) warnings: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) accepted: Option<AcceptedRegistry>,
 }
 
@@ -258,6 +284,8 @@ mod tests {
             r#"{"request":"audit_lines","from":3}"#,
             r#"{"request":"keys_rotate","all":true}"#,
             r#"{"request":"audit_lines","from":3,"max":1,"more":1}"#,
+            r#"{"request":"client"}"#,
+            r#"{"request":"last_use","after":1}"#,
             "[]",
         ] {
             assert!(serde_json::from_str::<Request>(bad).is_err(), "{bad}");

@@ -14,6 +14,7 @@ use tokio::time::{sleep, timeout};
 use super::accept::Accept;
 use super::access::{Kind, Listening};
 use super::change::{self, Change, Done};
+use super::credentials;
 use super::protocol::{
     Answer, ChangeReport, KeysOutcome, MAX_LINES, MAX_REQUEST, MAX_WAIT_MS, OverlayEntryReport,
     OverlayReport, Request, StatusReport,
@@ -49,6 +50,11 @@ impl Look {
     /// By asking this.
     pub fn new(look: impl Fn() -> Status + Send + Sync + 'static) -> Self {
         Self(Arc::new(look))
+    }
+
+    /// How it stands now.
+    pub(super) fn status(&self) -> Status {
+        (self.0)()
     }
 }
 
@@ -209,7 +215,12 @@ async fn answer(
         },
         Request::ClockAccept => obey(ports, caller, Command::AcceptClock).await,
         Request::Status { expiring_seconds } => {
-            status(ports, Lifetime::from_seconds(expiring_seconds)).await
+            status(ports, expiring_seconds.map(Lifetime::from_seconds)).await
+        }
+        Request::Client { id } => credentials::client(ports, id).await,
+        Request::LastUse { after } => {
+            let page = credentials::last_use(ports, after.as_deref()).await;
+            return writer.write_all(&page).await;
         }
         Request::ClientDisable { client, reason } => {
             change(ports, caller, change::disable(&client), reason.as_deref()).await
@@ -311,8 +322,9 @@ fn list(ports: &AdminPorts) -> Answer {
     }
 }
 
-async fn status(ports: &AdminPorts, window: Lifetime) -> Answer {
-    let status = (ports.look.0)();
+async fn status(ports: &AdminPorts, window: Option<Lifetime>) -> Answer {
+    let status = ports.look.status();
+    let window = window.unwrap_or(status.seen.expiry_window);
     // A walk over all clients: not on a thread that serves requests.
     let report = ports.tasks.blocking(move || {
         let seen = &status.seen;

@@ -20,9 +20,6 @@ use crate::registry::diagnostic::{Problem, Renderer};
 use crate::registry::publish::{Applied, Publisher, Refusal, Rejected, Update};
 use places::Places;
 
-/// How far ahead expiry dates are told: a month is time enough to make a new secret.
-const DEFAULT_WINDOW: &str = "30d";
-
 /// Checks a registry: every problem of every file, with its line and what to write instead.
 ///
 /// It is the code that the daemon loads a registry with, so what is accepted here is served there. Run
@@ -32,9 +29,10 @@ const DEFAULT_WINDOW: &str = "30d";
 pub(super) struct Args {
     #[command(flatten)]
     registry: FolderArgs,
-    /// Tell what expires within this time.
-    #[arg(long, value_name = "TIME", default_value = DEFAULT_WINDOW, value_parser = Lifetime::parse)]
-    expiring: Lifetime,
+    /// Tell what expires within this time; within registry.expiry_window of the settings, or 30 days,
+    /// where left out.
+    #[arg(long, value_name = "TIME", value_parser = Lifetime::parse)]
+    expiring: Option<Lifetime>,
     /// How to print.
     #[arg(long, value_enum, default_value_t)]
     format: CheckFormat,
@@ -57,18 +55,19 @@ enum CheckFormat {
 /// Runs the check.
 pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Exit {
     let clock = Clock::of_this_machine();
-    let settings = match args.registry.settings() {
+    let (settings, window) = match args.registry.settings_and_window() {
         Ok(settings) => settings,
         Err(error) => return failed(io, &error),
     };
+    let window = args.expiring.unwrap_or(window);
     let update = Publisher::new(&settings, clock).first();
     let told = match args.format {
-        CheckFormat::Text => tell_text(args, &settings.folder, (&update, clock), io),
-        CheckFormat::Json => tell_json(args, &settings.folder, (&update, clock), io),
+        CheckFormat::Text => tell_text(window, &settings.folder, (&update, clock), io),
+        CheckFormat::Json => tell_json(window, &settings.folder, (&update, clock), io),
         CheckFormat::Sarif => sarif::tell(&Places::of(&settings.folder), &update, io),
         CheckFormat::Github => {
             let ending = match &update {
-                Update::Applied(applied) => ending(args, applied, clock),
+                Update::Applied(applied) => ending(window, applied, clock),
                 Update::Rejected(_) | Update::Moved(_) | Update::Held(_) => Vec::new(),
             };
             github::tell(&Places::of(&settings.folder), &update, &ending, io)
@@ -107,7 +106,7 @@ pub(super) fn tell_refusal(folder: &Path, rejected: &Rejected, io: &mut Io<'_>) 
 }
 
 fn tell_text(
-    args: &Args,
+    window: Lifetime,
     folder: &Path,
     (update, clock): (&Update, Clock),
     io: &mut Io<'_>,
@@ -115,7 +114,7 @@ fn tell_text(
     match update {
         Update::Applied(applied) => {
             show(folder, &applied.warnings, io)?;
-            for expiry in ending(args, applied, clock) {
+            for expiry in ending(window, applied, clock) {
                 writeln!(io.err, "warning: {expiry}")?;
             }
             writeln!(io.out, "{}", summary(folder, applied))
@@ -137,7 +136,7 @@ fn tell_text(
 }
 
 fn tell_json(
-    args: &Args,
+    window: Lifetime,
     folder: &Path,
     (update, clock): (&Update, Clock),
     io: &mut Io<'_>,
@@ -154,7 +153,7 @@ fn tell_json(
             "clients": applied.snapshot.clients.len(),
             "problems": [],
             "warnings": applied.warnings,
-            "expiring": ending(args, applied, clock)
+            "expiring": ending(window, applied, clock)
                 .iter()
                 .map(|expiry| json!({
                     "client": expiry.client.as_str(),
@@ -184,8 +183,8 @@ fn tell_json(
     writeln!(io.out, "{value}")
 }
 
-fn ending(args: &Args, applied: &Applied, clock: Clock) -> Vec<Expiry> {
-    expiries(&applied.snapshot, clock.now_seconds(), args.expiring)
+fn ending(window: Lifetime, applied: &Applied, clock: Clock) -> Vec<Expiry> {
+    expiries(&applied.snapshot, clock.now_seconds(), window)
 }
 
 /// One line: what was read, and the digest by which a daemon says that it serves the same.

@@ -7,11 +7,12 @@ use super::check::tell_refusal;
 use super::tell::failed;
 use super::{Exit, Io};
 use crate::clock::Clock;
-use crate::domain::{Algorithm, UnixSeconds};
+use crate::domain::{Algorithm, Lifetime, UnixSeconds};
 use crate::registry::check::{POLICY_FOLDER, Rules};
 use crate::registry::publish::{Publisher, RegistrySettings, Update};
 use crate::registry::snapshot::Snapshot;
 use crate::settings::{self, SettingsError};
+use crate::telemetry::status::EXPIRY_WINDOW;
 
 /// The registry folder, and the settings of its daemon.
 #[derive(Debug, clap::Args)]
@@ -48,20 +49,34 @@ pub(super) struct Accepted {
 impl FolderArgs {
     /// What the arguments and the settings say together.
     pub(super) fn settings(&self) -> Result<RegistrySettings, SettingsError> {
-        let mut settings = match &self.config {
-            Some(config) => settings::load(config)?.registry,
-            None => RegistrySettings {
-                rules: Rules {
+        self.settings_and_window().map(|(settings, _)| settings)
+    }
+
+    /// The same, with how far ahead expiry dates are told.
+    pub(super) fn settings_and_window(
+        &self,
+    ) -> Result<(RegistrySettings, Lifetime), SettingsError> {
+        let (mut settings, window) = match &self.config {
+            Some(config) => {
+                let settings = settings::load(config)?;
+                (settings.registry, settings.expiry_window)
+            }
+            None => {
+                let rules = Rules {
                     algorithms: self.algorithms.clone(),
                     policy_folder: self.policy_folder.clone(),
-                },
-                ..RegistrySettings::default()
-            },
+                };
+                let settings = RegistrySettings {
+                    rules,
+                    ..RegistrySettings::default()
+                };
+                (settings, EXPIRY_WINDOW)
+            }
         };
         if let Some(folder) = &self.folder {
             settings.folder.clone_from(folder);
         }
-        Ok(settings)
+        Ok((settings, window))
     }
 
     /// The registry. Where there is none, people were told why.

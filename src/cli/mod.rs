@@ -116,7 +116,7 @@ pub enum Exit {
     /// Refused: a registry by `check`, a change by `plan`, a client by the token server, a token by `verify`, a
     /// request by `explain`. Trying again gets the same.
     Refused,
-    /// The daemon that was asked runs, and is not ready.
+    /// The daemon that was asked runs, and is not ready, or does not serve the commit that it should.
     NotReady,
 }
 

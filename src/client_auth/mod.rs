@@ -16,7 +16,7 @@ use crate::domain::{AuthMethod, ClientId, CredentialId, Denial, UnixSeconds};
 use crate::evidence::{Evidence, Need, ReplayMark, Spent};
 use crate::http::{Presented, TokenRequest};
 use crate::registry::overlay::Overlay;
-use crate::registry::snapshot::{Client, Snapshot};
+use crate::registry::snapshot::{Client, Snapshot, StoredSecret};
 
 pub use secret::usable;
 
@@ -43,6 +43,8 @@ pub struct Verified {
 pub struct Credential {
     /// Which one.
     pub id: CredentialId,
+    /// Its place among the client's secrets.
+    pub place: usize,
     /// What people call it.
     pub label: Option<String>,
     /// How it was presented.
@@ -209,6 +211,12 @@ impl Proof {
     #[must_use]
     pub const fn credential(&self) -> &Credential {
         &self.0.credential
+    }
+
+    /// The same as the registry has it.
+    #[must_use]
+    pub fn stored(&self) -> Option<&StoredSecret> {
+        self.0.client.secrets.get(self.0.credential.place)
     }
 }
 

@@ -15,7 +15,7 @@ pub(super) fn verify(
 ) -> Result<Credential, Refused> {
     let computed = SecretVerifier::of_presented(client_id, presented);
     let stored = client.map_or(&[][..], |client| &client.secrets);
-    let Some(secret) = find(stored, computed.as_ref()) else {
+    let Some((place, secret)) = find(stored, computed.as_ref()) else {
         return Err(if client.is_some() && stored.is_empty() {
             Denial::UnregisteredMethod
         } else {
@@ -25,6 +25,7 @@ pub(super) fn verify(
     };
     let credential = Credential {
         id: secret.id.clone(),
+        place,
         label: secret.label.clone(),
         method,
         expires: secret.expires,
@@ -52,20 +53,20 @@ pub fn usable(secret: &StoredSecret, now: UnixSeconds) -> Result<(), Denial> {
     Ok(())
 }
 
-/// The stored secret that matches. Goes through all of them, and compares at least once.
+/// The stored secret that matches, and its place. Goes through all of them, and compares at least once.
 fn find<'a>(
     stored: &'a [StoredSecret],
     computed: Option<&SecretVerifier>,
-) -> Option<&'a StoredSecret> {
+) -> Option<(usize, &'a StoredSecret)> {
     let decoy = SecretVerifier::decoy();
     let computed_or_decoy = computed.unwrap_or(&decoy);
     let mut found = None;
     if stored.is_empty() {
         std::hint::black_box(decoy.matches(computed_or_decoy));
     }
-    for secret in stored {
+    for (place, secret) in stored.iter().enumerate() {
         if secret.verifier.matches(computed_or_decoy) {
-            found = Some(secret);
+            found = Some((place, secret));
         }
     }
     found.filter(|_| computed.is_some())

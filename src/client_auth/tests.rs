@@ -257,6 +257,7 @@ fn two_secrets_are_valid_at_once_during_a_rotation() {
                 created: None,
                 not_before: None,
                 expires: None,
+                last_use: Default::default(),
             },
         );
     });

@@ -23,6 +23,7 @@ use crate::keys::seal::{SealError, Sealer};
 use crate::keys::time::Reading;
 use crate::listener::{self, BindError, Bound, CertificateFiles, ServedCertificate, TlsError};
 use crate::mint::jws;
+use crate::registry::ledger::Ledger;
 use crate::registry::publish::{Publisher, Update};
 use crate::settings::{AdminSettings, Settings, SocketSettings};
 use crate::store::{OnCorruption, StateDir, StateDirError, Store, StoreError};
@@ -82,6 +83,7 @@ pub struct Built {
     pub(super) settings: Settings,
     pub(super) state: StateDir,
     pub(super) store: Arc<Store>,
+    pub(super) ledger: Arc<Ledger>,
     pub(super) keeper: Keeper,
     pub(super) journal: Journal,
     pub(super) certificate: Arc<ServedCertificate>,
@@ -121,6 +123,7 @@ pub fn build(plan: Plan, runtime: &Handle, idle: Idle) -> Result<Built, StartErr
     let public = bind(public, settings.listen)?;
     let monitor = bind(monitor, settings.metrics_listen)?;
     let store = Arc::new(Store::open(&state.db(), OnCorruption::Refuse)?);
+    let ledger = Arc::new(Ledger::of(store.last_uses()?));
     let keeper = open_keys(&settings, &store, clock)?;
     if accept_lost_journal {
         // The new journal's lines are other lines: what was confirmed says nothing of them.
@@ -147,6 +150,7 @@ pub fn build(plan: Plan, runtime: &Handle, idle: Idle) -> Result<Built, StartErr
         settings,
         state,
         store,
+        ledger,
         keeper,
         journal,
         certificate: ServedCertificate::new(certificate),

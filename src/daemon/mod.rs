@@ -6,9 +6,11 @@
 
 mod build;
 mod certificate;
+mod expiring;
 mod hardening;
 mod health;
 mod last_good;
+mod last_use;
 mod look;
 mod overlay;
 mod readiness;

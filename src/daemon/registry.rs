@@ -18,6 +18,7 @@ use crate::domain::{Digest, Lifetime, UnixSeconds};
 use crate::issue::reference;
 use crate::registry::diagnostic::Problem;
 use crate::registry::diff;
+use crate::registry::ledger::Ledger;
 use crate::registry::publish::{Applied, HeldBack, Refusal, Rejected, Revision, Update};
 use crate::registry::snapshot::Served;
 use crate::registry::watch::Sink;
@@ -37,6 +38,7 @@ pub(super) struct RegistrySink {
     pub(super) current: Arc<Current>,
     pub(super) journal: Journal,
     pub(super) last_good: LastGood,
+    pub(super) ledger: Arc<Ledger>,
     pub(super) clock: Clock,
     pub(super) health: Arc<Health>,
     pub(super) tasks: Tasks,
@@ -77,7 +79,7 @@ impl RegistrySink {
         if !self.record(event).await || !self.last_good.served(seal.number).await {
             return;
         }
-        self.publish(&served);
+        self.publish(&served).await;
         self.health.registry_accepted();
         if let Some(before) = before {
             self.retire(before);
@@ -88,7 +90,16 @@ impl RegistrySink {
         }
     }
 
-    fn publish(&self, served: &Arc<Served>) {
+    /// Before it is served, each credential gets the mark of its last use. A walk over all clients: not on
+    /// a thread that serves requests.
+    async fn carry_last_use(&self, served: &Served) {
+        let (ledger, snapshot) = (Arc::clone(&self.ledger), Arc::clone(&served.snapshot));
+        let _stopping = self.tasks.blocking(move || ledger.bind(&snapshot)).await;
+    }
+
+    /// Serves a snapshot that was not served before.
+    async fn publish(&self, served: &Arc<Served>) {
+        self.carry_last_use(served).await;
         let longest = served.snapshot.policy.max_token_lifetime;
         self.longest_token.send_replace(longest);
         self.current.publish_registry(served);
@@ -122,7 +133,7 @@ impl RegistrySink {
             seen,
         });
         if self.record(event).await {
-            self.publish(&served);
+            self.publish(&served).await;
         }
     }
 

@@ -11,8 +11,10 @@ use tracing::{error, info};
 use super::Running;
 use super::build::{Built, Registry, certificate_files};
 use super::certificate;
+use super::expiring::ExpiryTeller;
 use super::health::Health;
 use super::last_good::{Beginning, LastGood};
+use super::last_use::{Kept, LastUseWriter};
 use super::overlay::Emergencies;
 use super::readiness::{Watch, tell_alarms};
 use super::registry::RegistrySink;
@@ -30,6 +32,7 @@ use crate::issue::Desk;
 use crate::keys::rotate::{self, Keeper};
 use crate::listener::{self, Bound, Lag, ListenerCounters};
 use crate::registry::held::Gate;
+use crate::registry::ledger::Ledger;
 use crate::registry::overlay::{EntryId, Overlay};
 use crate::registry::publish::{RegistryCounters, Update};
 use crate::registry::watch::{self as registry_watch, Sink};
@@ -57,6 +60,7 @@ pub(super) struct Started {
 struct Shared {
     settings: Settings,
     store: Arc<Store>,
+    ledger: Arc<Ledger>,
     clock: Clock,
     gauges: Gauges,
 }
@@ -69,6 +73,19 @@ struct Channels {
     requests: mpsc::Receiver<rotate::Request>,
 }
 
+impl Channels {
+    fn new(longest_token: Lifetime) -> Self {
+        let (longest_token, longest) = watch::channel(longest_token);
+        let (commands, requests) = mpsc::channel(rotate::MAX_COMMANDS);
+        Self {
+            longest_token,
+            longest,
+            commands,
+            requests,
+        }
+    }
+}
+
 /// Starts every task. Called within the runtime.
 pub(super) fn start(built: Built) -> (Started, Ended) {
     let clock = Clock::of_this_machine();
@@ -76,6 +93,7 @@ pub(super) fn start(built: Built) -> (Started, Ended) {
         gauges: gauges(&built, clock),
         settings: built.settings,
         store: built.store,
+        ledger: built.ledger,
         clock,
     };
     let started = Started {
@@ -94,14 +112,7 @@ pub(super) fn start(built: Built) -> (Started, Ended) {
         stop_shipper: CancellationToken::new(),
         state: built.state,
     };
-    let (longest_token, longest) = watch::channel(shared.settings.keys.longest_token);
-    let (commands, requests) = mpsc::channel(rotate::MAX_COMMANDS);
-    let channels = Channels {
-        longest_token,
-        longest,
-        commands,
-        requests,
-    };
+    let channels = Channels::new(shared.settings.keys.longest_token);
     let (changes, asked) = mpsc::channel(admin::MAX_CHANGES);
     let ports = AdminPorts {
         tail: started.journal.tail(),
@@ -125,6 +136,7 @@ pub(super) fn start(built: Built) -> (Started, Ended) {
     );
     start_keys(built.keeper, channels, &shared, &started);
     start_shipper(&shared, &started);
+    start_watch_of_credentials(&shared, &started);
     start_monitor(built.monitor, &shared, &started);
     let heartbeat = started.manager.heartbeat();
     start_listener(built.public.beating(heartbeat), &shared, &started);
@@ -138,6 +150,7 @@ fn gauges(built: &Built, clock: Clock) -> Gauges {
         clock,
         started: clock.now_seconds(),
         ships: built.settings.ship.is_some(),
+        expiry_window: built.settings.expiry_window,
         keys: built.keeper.counters(),
         schedule: built.settings.keys.clone(),
         observations: Arc::new(Observations::default()),
@@ -215,6 +228,7 @@ fn start_registry(
     let (store, tasks) = (Arc::clone(&shared.store), started.tasks.clone());
     let (clock, health) = (shared.clock, Arc::clone(&started.health));
     let (current, journal) = (Arc::clone(&shared.gauges.current), started.journal.clone());
+    let ledger = Arc::clone(&shared.ledger);
     let settings = shared.settings.registry.clone();
     let folder = started.state.registry();
     let (stop, rescan) = (started.tasks.stopping(), Arc::clone(&started.rescan));
@@ -245,6 +259,7 @@ fn start_registry(
             current,
             journal,
             last_good,
+            ledger,
             clock,
             health,
             tasks: tasks.clone(),
@@ -278,6 +293,32 @@ fn start_keys(keeper: Keeper, channels: Channels, shared: &Shared, started: &Sta
             health.failed("the keys' state failed");
         }
     });
+}
+
+/// What keeps the last uses of credentials, and what tells each day which of them expire.
+fn start_watch_of_credentials(shared: &Shared, started: &Started) {
+    let (tasks, current) = (&started.tasks, &shared.gauges.current);
+    let kept = Kept {
+        store: Arc::clone(&shared.store),
+        clock: shared.clock,
+        health: Arc::clone(&started.health),
+        tasks: tasks.clone(),
+    };
+    let writer = LastUseWriter {
+        ledger: Arc::clone(&shared.ledger),
+        current: Arc::clone(current),
+        every: shared.settings.last_use_every,
+        kept: kept.clone(),
+    };
+    tasks.spawn("last use", writer.run(tasks.stopping()));
+    let teller = ExpiryTeller {
+        current: Arc::clone(current),
+        certificate: Arc::clone(&shared.gauges.certificate),
+        journal: started.journal.clone(),
+        window: shared.settings.expiry_window,
+        kept,
+    };
+    tasks.spawn("expiries", teller.run(tasks.stopping()));
 }
 
 /// What operators take away is in force before the first request, and kept by a task of its own.

@@ -74,6 +74,7 @@ prop_compose! {
             label: Some(format!("number {number}")),
             created: None,
             not_before,
+            last_use: crate::registry::last_use::LastUse::default(),
             expires,
         })
     }

@@ -26,8 +26,8 @@ impl Deadlines {
         let enabled = clients.filter(|client| !client.disabled);
         let secrets = enabled.clone().flat_map(|client| &client.secrets);
         Self {
-            clients: Moments::new(enabled.filter_map(|client| client.expires).collect()),
-            secrets: Moments::new(secrets.filter_map(|secret| secret.expires).collect()),
+            clients: Moments::of(enabled.filter_map(|client| client.expires)),
+            secrets: Moments::of(secrets.filter_map(|secret| secret.expires)),
         }
     }
 }
@@ -56,10 +56,14 @@ impl Moments {
             gone.next_if(|gone| gone == at).is_none()
         });
         // Two runs in order: sorting them is one merge.
-        Self::new(stays.chain(&come.0).copied().collect())
+        Self::of(stays.chain(&come.0).copied())
     }
 
-    fn new(mut moments: Vec<UnixSeconds>) -> Self {
+    /// These moments.
+    #[must_use]
+    pub fn of(moments: impl IntoIterator<Item = UnixSeconds>) -> Self {
+        let mut moments: Vec<UnixSeconds> = moments.into_iter().collect();
+        // Runs in order are merged by it.
         moments.sort();
         Self(moments)
     }
@@ -76,6 +80,12 @@ impl Moments {
         self.passed(now.plus(window)) - self.passed(now)
     }
 
+    /// How many have passed, but had not `window` ago.
+    #[must_use]
+    pub fn lately(&self, now: UnixSeconds, window: Lifetime) -> usize {
+        self.passed(now) - self.passed(now.minus(window))
+    }
+
     /// The first that has not passed.
     #[must_use]
     pub fn next(&self, now: UnixSeconds) -> Option<UnixSeconds> {
@@ -89,8 +99,7 @@ mod tests {
 
     #[test]
     fn some_moments_are_replaced_by_others() {
-        let moments =
-            |all: &[u64]| Moments::new(all.iter().copied().map(UnixSeconds::new).collect());
+        let moments = |all: &[u64]| Moments::of(all.iter().copied().map(UnixSeconds::new));
         let before = moments(&[3, 1, 2, 2, 9]);
         let after = before.replaced(&moments(&[2, 9]), &moments(&[5, 0]));
         assert_eq!(after, moments(&[0, 1, 2, 3, 5]));
@@ -99,18 +108,20 @@ mod tests {
     #[test]
     fn moments_are_counted_by_what_has_passed() {
         let at = UnixSeconds::new;
-        let moments = Moments::new(vec![at(300), at(100), at(200), at(200)]);
+        let moments = Moments::of([at(300), at(100), at(200), at(200)]);
         let window = Lifetime::from_seconds(100);
-        for (now, passed, within, next) in [
-            (0, 0, 1, Some(100)),
-            (99, 0, 1, Some(100)),
-            (100, 1, 2, Some(200)),
-            (200, 3, 1, Some(300)),
-            (300, 4, 0, None),
+        for (now, passed, within, lately, next) in [
+            (0, 0, 1, 0, Some(100)),
+            (99, 0, 1, 0, Some(100)),
+            (100, 1, 2, 1, Some(200)),
+            (200, 3, 1, 2, Some(300)),
+            (300, 4, 0, 1, None),
+            (401, 4, 0, 0, None),
         ] {
             let now = at(now);
             assert_eq!(moments.passed(now), passed, "{now}");
             assert_eq!(moments.within(now, window), within, "{now}");
+            assert_eq!(moments.lately(now, window), lately, "{now}");
             assert_eq!(moments.next(now), next.map(at), "{now}");
         }
     }

@@ -296,6 +296,7 @@ impl Form {
                 created,
                 not_before,
                 expires,
+                last_use: _,
             } = secret;
             form.0.extend_from_slice(verifier.digest().as_bytes());
             form.optional(label.as_ref(), |form, it| form.text(it));

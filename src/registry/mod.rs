@@ -11,6 +11,8 @@
 //!   every problem at once as a [`diagnostic`]
 //! - [`diff`] says what a new snapshot means beside the one before, [`guard`] whether that may
 //!   happen by itself; [`policy`] has the words of the rules
+//! - [`last_use`] is the one thing of a snapshot that changes: when a credential was last used, which
+//!   [`ledger`] carries from one snapshot to the next
 //! - [`publish`] runs these once; [`watch`] runs it again whenever the folder may have changed
 //! - [`overlay`] stands above all of it: what operators took away in an emergency
 //! - [`keep`] has the last good one on disk before it is served
@@ -28,6 +30,8 @@ pub mod file;
 pub mod guard;
 pub mod held;
 pub mod keep;
+pub mod last_use;
+pub mod ledger;
 pub mod load;
 pub mod meaning;
 pub mod object;

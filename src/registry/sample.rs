@@ -64,6 +64,7 @@ pub(crate) fn client(resources: &[Arc<Resource>]) -> Client {
             created: None,
             not_before: None,
             expires: None,
+            last_use: Default::default(),
         }],
         claims: serde_json::Map::new(),
         id,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::deadlines::Deadlines;
 use super::digest::Digests;
+use super::last_use::LastUse;
 use super::policy::{NamePatterns, NeverTogether, RemovalLimit, RequiredFields, TwoOwners};
 use crate::domain::{
     Algorithm, AuthMethod, ClientId, CommitId, CredentialId, Digest, Lifetime, Owner,
@@ -103,6 +104,8 @@ pub struct StoredSecret {
     pub not_before: Option<UnixSeconds>,
     /// The first moment from which on it may not be used.
     pub expires: Option<UnixSeconds>,
+    /// When it was last used: no part of what the registry says.
+    pub last_use: LastUse,
 }
 
 /// The rules above all files: `[policy]`.

@@ -13,9 +13,16 @@ use crate::keys::schedule::ScheduleSettings;
 use crate::registry::check::{POLICY_FOLDER, Rules};
 use crate::registry::load::Limits;
 use crate::registry::publish::{LAST_GOOD_MAX_AGE, LastGoodSettings, RegistrySettings};
+use crate::telemetry::status::EXPIRY_WINDOW;
 
 /// Longest time-out: a longer one protects nothing. The shortest is one second: less breaks good clients.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(3600);
+
+/// Shortest window of expiry dates: a day, for they are told once a day.
+const SHORTEST_WINDOW: Lifetime = Lifetime::from_days(1);
+
+/// Longest window of expiry dates: a year, the longest life that credentials should have.
+const LONGEST_WINDOW: Lifetime = Lifetime::from_days(366);
 
 /// Most of anything that is counted: more than one machine can hold.
 const MOST_COUNT: usize = 1_000_000;
@@ -72,18 +79,12 @@ fn convert(file: file::File, problems: &mut Problems<'_>) -> Option<Settings> {
     let issuer = problems.keep("issuer", &issuer, Issuer::parse(&issuer));
     let instance = instance.unwrap_or_else(|| defaults::INSTANCE.to_owned());
     let instance = problems.keep("instance", &instance, InstanceName::parse(&instance));
-    let file::Listen {
-        address,
-        metrics_address,
-    } = listen;
-    let listen = problems.address("listen.address", address, defaults::LISTEN);
-    let metrics_listen = problems.address(
-        "listen.metrics_address",
-        metrics_address,
-        defaults::METRICS_LISTEN,
-    );
+    let [listen, metrics_listen] = convert_listen(listen, problems);
     let file::Tls { certificate, key } = tls;
-    let file::State { dir } = state;
+    let file::State {
+        dir,
+        last_use_every,
+    } = state;
     let state = problems.path(&dir.unwrap_or_else(|| defaults::STATE_DIR.to_owned()));
     let (keys_dir, sealing_key, keys) = convert_keys(keys, &state, problems);
     let (workers, drain, connections, http) = limits::convert(&limits, problems);
@@ -94,6 +95,12 @@ fn convert(file: file::File, problems: &mut Problems<'_>) -> Option<Settings> {
     );
     let admin = admin::convert(admin, usual, problems);
     Some(Settings {
+        expiry_window: expiry_window(&registry.expiry_window, problems),
+        last_use_every: problems.timeout(
+            "state.last_use_every",
+            &last_use_every,
+            defaults::LAST_USE_EVERY,
+        ),
         certificate: problems.file("tls.certificate", &certificate),
         certificate_key: problems.file("tls.key", &key),
         registry: convert_registry(registry, &keys.algorithms, problems),
@@ -116,6 +123,22 @@ fn convert(file: file::File, problems: &mut Problems<'_>) -> Option<Settings> {
     })
 }
 
+/// The address for everybody, and the one for metrics.
+fn convert_listen(listen: file::Listen, problems: &mut Problems<'_>) -> [Option<SocketAddr>; 2] {
+    let file::Listen {
+        address,
+        metrics_address,
+    } = listen;
+    [
+        problems.address("listen.address", address, defaults::LISTEN),
+        problems.address(
+            "listen.metrics_address",
+            metrics_address,
+            defaults::METRICS_LISTEN,
+        ),
+    ]
+}
+
 fn convert_registry(
     registry: file::Registry,
     algorithms: &[Algorithm],
@@ -125,6 +148,8 @@ fn convert_registry(
         dir,
         policy_folder,
         events,
+        // Not for whoever reads the folder.
+        expiry_window: _,
         last_good_max_age,
         last_good_too_old,
     } = registry;
@@ -162,6 +187,18 @@ fn convert_registry(
         extra: None,
         last_good,
     }
+}
+
+/// Longer than a year, and it tells of everything; shorter than a day, and the event of each day misses
+/// what it is for.
+fn expiry_window(text: &Option<String>, problems: &mut Problems<'_>) -> Lifetime {
+    let window = problems.span("registry.expiry_window", text, EXPIRY_WINDOW);
+    if !(SHORTEST_WINDOW..=LONGEST_WINDOW).contains(&window) {
+        problems.add(format!(
+            "registry.expiry_window = \"{window}\": it must lie between {SHORTEST_WINDOW} and {LONGEST_WINDOW}"
+        ));
+    }
+    window
 }
 
 fn convert_keys(

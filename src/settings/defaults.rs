@@ -15,6 +15,9 @@ pub const REGISTRY_DIR: &str = "/etc/grantd/registry.d";
 /// systemd's `StateDirectory=grantd`.
 pub const STATE_DIR: &str = "/var/lib/grantd";
 
+/// How often the last uses of credentials are written (`design.md`): what a crash may lose of them.
+pub const LAST_USE_EVERY: Duration = Duration::from_secs(60);
+
 /// Below the state directory.
 pub const KEYS_DIR: &str = "keys";
 

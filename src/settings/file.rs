@@ -59,6 +59,7 @@ pub(super) struct Registry {
     pub(super) dir: Option<String>,
     pub(super) policy_folder: Option<String>,
     pub(super) events: Option<bool>,
+    pub(super) expiry_window: Option<String>,
     pub(super) last_good_max_age: Option<String>,
     pub(super) last_good_too_old: Option<String>,
 }
@@ -67,6 +68,7 @@ pub(super) struct Registry {
 #[serde(deny_unknown_fields)]
 pub(super) struct State {
     pub(super) dir: Option<String>,
+    pub(super) last_use_every: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

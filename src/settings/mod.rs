@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use crate::audit::journal::JournalSettings;
 use crate::audit::ship::ShipSettings;
-use crate::domain::{Algorithm, InstanceName, Issuer};
+use crate::domain::{Algorithm, InstanceName, Issuer, Lifetime};
 use crate::http::HttpLimits;
 use crate::keys::schedule::ScheduleSettings;
 use crate::listener::ConnectionLimits;
@@ -43,8 +43,12 @@ pub struct Settings {
     pub certificate_key: PathBuf,
     /// The registry.
     pub registry: RegistrySettings,
+    /// How far ahead expiry dates are told: by status, metrics and the event of each day.
+    pub expiry_window: Lifetime,
     /// The directory of all state.
     pub state: PathBuf,
+    /// How often the last uses of credentials are written.
+    pub last_use_every: Duration,
     /// The keys.
     pub keys: ScheduleSettings,
     /// The directory of the private keys.

@@ -258,6 +258,22 @@ impl Store {
         self.put(&Key::RegistryGeneration, &generation.to_be_bytes())
     }
 
+    /// The day whose event said what expires, in days since 1970-01-01, if there was one.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it can't be read.
+    pub fn expiry_day(&self) -> Result<Option<u64>, StoreError> {
+        self.number(&Key::ExpiryDay)
+    }
+
+    /// Keeps the day whose event said what expires.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the daemon must stop, unless it [may be tried again](StoreError::NoRoom).
+    pub fn set_expiry_day(&self, day: u64) -> Result<(), StoreError> {
+        self.put(&Key::ExpiryDay, &day.to_be_bytes())
+    }
+
     pub(super) fn number(&self, key: &Key) -> Result<Option<u64>, StoreError> {
         let bytes = self.record(key)?;
         bytes.map(|bytes| number_of(key, &bytes)).transpose()

@@ -2,6 +2,7 @@
 
 use super::db::{number_of, unversioned, versioned};
 use super::key::Key;
+use super::last_use::{pack, unpack};
 use super::overlay::{entry_of, value_of};
 use super::rings::record_of;
 use super::witness::{counted, slot_of};
@@ -27,6 +28,8 @@ pub fn stored_record(data: &[u8]) {
         Key::ShipMark,
         Key::RegistryGeneration,
         Key::Commits,
+        Key::LastUse(0, 0),
+        Key::ExpiryDay,
         Key::LastOverlayEntry,
         Key::OverlayEntry(EntryId::new(1)),
         Key::RingMember(Algorithm::Es256, id),
@@ -42,6 +45,9 @@ pub fn stored_record(data: &[u8]) {
     }
     if let Some(mark) = ShipMark::from_bytes(data) {
         assert_eq!(mark.to_bytes(), data);
+    }
+    if let Ok(uses) = unpack(data) {
+        assert_eq!(versioned(&Key::LastUse(0, 0), &pack(&uses).concat()), data);
     }
     ring_member(data);
     overlay_entry(data);

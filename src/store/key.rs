@@ -12,6 +12,8 @@
 //! 10 01 number(8)              overlay entry       version 1, JSON of it: see `overlay.rs`
 //! 14                           kept registry  version 1, u64 number, u64 seconds, big-endian
 //! 15                           released change  version 1, 32 bytes of SHA-256
+//! 20 shard(2) part(1)          last use   version 1, marks and seconds: see `last_use.rs`
+//! 21                           expiry day  version 1, u64, big-endian: days since 1970-01-01
 //! ```
 //! **Invariant:** an ordinal, once given, is never given to anything else. A value but the schema
 //! begins with one byte of version; an unknown one is refused.
@@ -37,6 +39,10 @@ pub(super) enum Key {
     RingMember(Algorithm, KeyId),
     /// How many commits were made.
     Commits,
+    /// A part of the last uses of a shard of credentials.
+    LastUse(u16, u8),
+    /// The day whose event says what expires.
+    ExpiryDay,
     /// The highest number that an entry of the overlay has had.
     LastOverlayEntry,
     /// Something that an operator took away.
@@ -61,6 +67,12 @@ impl Key {
                 bytes
             }
             Self::Commits => vec![5],
+            Self::LastUse(shard, part) => {
+                let mut bytes = last_use_prefix(Some(*shard));
+                bytes.push(*part);
+                bytes
+            }
+            Self::ExpiryDay => vec![0x21],
             Self::LastOverlayEntry => vec![0x10, 0],
             Self::OverlayEntry(id) => {
                 let mut bytes = OVERLAY_PREFIX.to_vec();
@@ -84,6 +96,7 @@ impl Key {
             | Self::LastOverlayEntry
             | Self::OverlayEntry(_) => 1,
             Self::KeptRegistry | Self::ReleasedChange => 1,
+            Self::LastUse(..) | Self::ExpiryDay => 1,
         }
     }
 
@@ -96,6 +109,8 @@ impl Key {
             Self::RegistryGeneration => "registry generation",
             Self::RingMember(..) => "ring key",
             Self::Commits => "commits",
+            Self::LastUse(..) => "last use",
+            Self::ExpiryDay => "expiry day",
             Self::LastOverlayEntry => "last overlay entry",
             Self::OverlayEntry(_) => "overlay entry",
             Self::KeptRegistry => "kept registry",
@@ -119,6 +134,13 @@ pub(super) const fn ring_prefix(algorithm: Algorithm) -> [u8; 2] {
     [4, ordinal]
 }
 
+/// What the keys of last uses begin with: of one shard, or of all.
+pub(super) fn last_use_prefix(shard: Option<u16>) -> Vec<u8> {
+    let mut bytes = vec![0x20];
+    bytes.extend(shard.map(u16::to_be_bytes).into_iter().flatten());
+    bytes
+}
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::indexing_slicing, reason = "tests")]
@@ -133,6 +155,8 @@ mod tests {
         assert_eq!(Key::ShipMark.to_bytes(), [2]);
         assert_eq!(Key::RegistryGeneration.to_bytes(), [3]);
         assert_eq!(Key::Commits.to_bytes(), [5]);
+        assert_eq!(Key::LastUse(0x0102, 3).to_bytes(), [0x20, 1, 2, 3]);
+        assert_eq!(Key::ExpiryDay.to_bytes(), [0x21]);
         assert_eq!(Key::LastOverlayEntry.to_bytes(), [0x10, 0]);
         let entry = Key::OverlayEntry(EntryId::new(258)).to_bytes();
         assert_eq!(entry, [0x10, 1, 0, 0, 0, 0, 0, 0, 1, 2]);

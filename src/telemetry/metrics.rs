@@ -48,6 +48,8 @@ pub struct Gauges {
     pub admission: Arc<AdmissionCounters>,
     /// How long work waits for its turn.
     pub lag: Arc<Lag>,
+    /// How far ahead expiry dates are told.
+    pub expiry_window: Lifetime,
     /// The journal.
     pub journal: Journal,
     /// Whether a stream is configured.
@@ -84,6 +86,7 @@ impl Gauges {
             stopping,
             registry: world.registry.clone(),
             problems,
+            expiry_window: self.expiry_window,
             overlay: Arc::clone(&world.overlay),
             folder,
             rings: world.rings.clone(),
@@ -147,6 +150,7 @@ impl Collector for Shown {
             audit::of_shipping(ship, &gauges.ship, page)?;
         }
         state::of_registry(seen, &gauges.registry, page)?;
+        state::of_expiries(seen, page)?;
         state::of_overlay(seen, page)?;
         state::of_keys(seen, &gauges.keys, page)
     }

@@ -14,7 +14,7 @@ use crate::keys::schedule::ScheduleSettings;
 use crate::registry::overlay::Overlay;
 use crate::registry::snapshot::Served;
 
-/// How far ahead expiry dates are told where nobody says otherwise: a month is time enough to make a
+/// How far ahead expiry dates are told where `registry.expiry_window` does not say otherwise: a month is time enough to make a
 /// new secret.
 pub const EXPIRY_WINDOW: Lifetime = Lifetime::from_days(30);
 
@@ -36,6 +36,8 @@ pub struct Seen {
     pub registry: Option<Arc<Served>>,
     /// What is wrong with the folder now; empty when it is what is served.
     pub problems: Vec<String>,
+    /// How far ahead expiry dates are told.
+    pub expiry_window: Lifetime,
     /// What operators took away above it.
     pub overlay: Arc<Overlay>,
     /// How the folder stands beside what is served.

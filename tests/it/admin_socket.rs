@@ -166,6 +166,8 @@ fn the_socket_that_only_looks_takes_nothing_else() {
         r#"{"request":"status","expiring_seconds":1}"#,
         r#"{"request":"overlay_list"}"#,
         r#"{"request":"audit_lines","from":0,"max":0}"#,
+        r#"{"request":"client","id":"reader"}"#,
+        r#"{"request":"last_use"}"#,
     ] {
         assert_eq!(conversation.says(line)["ok"], true, "{line}");
     }

@@ -44,7 +44,7 @@ const MADE: [&str; 19] = [
 ];
 
 /// The other alerts, with a series as a daemon shows it and what it grows by in a minute (`+`), or is.
-const TOLD: [(&str, &str, &str); 21] = [
+const TOLD: [(&str, &str, &str); 22] = [
     (
         "GrantdShedding",
         "grantd_requests_shed_total{reason=\"queue\"}",
@@ -97,6 +97,7 @@ const TOLD: [(&str, &str, &str); 21] = [
         "grantd_key_next_step_timestamp_seconds{algorithm=\"ES256\",step=\"retire\"}",
         "60",
     ),
+    ("GrantdExpired", "grantd_expired{class=\"secret\"}", "+1"),
     ("GrantdClockBehind", "grantd_clock_behind_seconds", "90"),
     ("GrantdClockAhead", "grantd_clock_ahead_seconds", "400"),
     (

@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::credentials::RotatingReport;
 use super::overlay::{MAX_STATUS_ENTRIES, OverlayReport};
 use crate::domain::{CommitId, Lifetime, UnixSeconds};
 use crate::keys::outlook::{in_order, next_step, since};
 use crate::keys::ring::{KeyRecord, Ring};
-use crate::registry::check::Expiry;
+use crate::registry::check::{Expiring, Expiry};
 use crate::registry::snapshot::Served;
 use crate::telemetry::status::{HeldChange, Seen, Status};
 
@@ -60,6 +61,8 @@ pub struct StatusReport {
     pub certificate_problems: Vec<String>,
     /// What expires.
     pub expiring: ExpiringReport,
+    /// Who has several secrets.
+    pub rotating: RotatingReport,
 }
 
 /// What is served.
@@ -193,10 +196,18 @@ pub struct ExpiringReport {
 pub struct ExpiryReport {
     /// When.
     pub at: String,
+    /// `client` or `secret`.
+    pub class: String,
     /// Whose.
     pub client: String,
+    /// Which of its credentials; `None` for the client itself.
+    pub credential: Option<String>,
     /// Whether it has passed.
     pub passed: bool,
+    /// When the credential, or any of the client, was last used; `None` where no use is known.
+    pub last_used: Option<String>,
+    /// How long ago that was.
+    pub last_used_seconds_ago: Option<u64>,
     /// The whole in a sentence.
     pub message: String,
 }
@@ -237,8 +248,18 @@ impl StatusReport {
             expiring: ExpiringReport {
                 window_seconds: window.seconds(),
                 total: expiring.len(),
-                first: expiring.iter().take(MAX_EXPIRIES).map(expiry).collect(),
+                first: expiring
+                    .iter()
+                    .take(MAX_EXPIRIES)
+                    .map(|it| expiry(it, seen))
+                    .collect(),
             },
+            rotating: seen
+                .registry
+                .as_deref()
+                .map_or_else(Default::default, |served| {
+                    RotatingReport::of(&served.snapshot, seen.now)
+                }),
         }
     }
 }
@@ -334,11 +355,30 @@ fn key(ring: &Ring, key: &KeyRecord, seen: &Seen) -> KeyReport {
     }
 }
 
-fn expiry(expiry: &Expiry) -> ExpiryReport {
+fn expiry(expiry: &Expiry, seen: &Seen) -> ExpiryReport {
+    let used = last_used(expiry, seen);
     ExpiryReport {
         at: expiry.at.to_rfc3339(),
+        class: expiry.what.class().to_owned(),
+        credential: match &expiry.what {
+            Expiring::Client => None,
+            Expiring::Secret(id, _) => Some(id.as_str().to_owned()),
+        },
+        last_used: used.map(UnixSeconds::to_rfc3339),
+        last_used_seconds_ago: used.map(|at| seen.now.since(at).seconds()),
         client: expiry.client.as_str().to_owned(),
         passed: expiry.passed,
         message: expiry.to_string(),
     }
+}
+
+/// The last use of what expires: of a client, that of any of its credentials.
+fn last_used(expiry: &Expiry, seen: &Seen) -> Option<UnixSeconds> {
+    let clients = &seen.registry.as_deref()?.snapshot.clients;
+    let secrets = clients.get(&expiry.client)?.secrets.iter();
+    let concerned = secrets.filter(|secret| match &expiry.what {
+        Expiring::Client => true,
+        Expiring::Secret(id, _) => secret.id == *id,
+    });
+    concerned.filter_map(|secret| secret.last_use.at()).max()
 }

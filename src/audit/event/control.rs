@@ -2,6 +2,7 @@
 
 use super::admin::AdminEvent;
 use super::certificate::{CertificateLoaded, CertificateRefused};
+use super::expiring::RegistryExpiring;
 use super::json::Object;
 use super::keys::{ClockChange, KeyEvent};
 use super::last_good::{RegistryAccepted, RegistryHeld, RegistryRestored};
@@ -32,6 +33,8 @@ pub enum ControlEvent {
     CertificateLoaded(CertificateLoaded),
     /// `daemon.certificate_refused`
     CertificateRefused(CertificateRefused),
+    /// `registry.expiring`
+    RegistryExpiring(RegistryExpiring),
     /// `admin.*`
     Admin(AdminEvent),
     /// `registry.restored`
@@ -178,6 +181,7 @@ impl ControlEvent {
             Self::Clock(_) => EventKind::DaemonClockChanged,
             Self::CertificateLoaded(_) => EventKind::DaemonCertificateLoaded,
             Self::CertificateRefused(_) => EventKind::DaemonCertificateRefused,
+            Self::RegistryExpiring(_) => EventKind::RegistryExpiring,
             Self::Admin(event) => event.kind(),
             Self::RegistryRestored(_) => EventKind::RegistryRestored,
             Self::RegistryHeld(_) => EventKind::RegistryHeld,
@@ -198,6 +202,7 @@ impl ControlEvent {
             Self::Clock(change) => head(envelope, kind, None, |data| change.fill(data)),
             Self::CertificateLoaded(event) => head(envelope, kind, None, |data| event.fill(data)),
             Self::CertificateRefused(event) => head(envelope, kind, None, |data| event.fill(data)),
+            Self::RegistryExpiring(event) => head(envelope, kind, None, |data| event.fill(data)),
             Self::Admin(event) => event.head(envelope),
             Self::RegistryRestored(event) => event.head(envelope),
             Self::RegistryHeld(event) => event.head(envelope),

@@ -11,6 +11,7 @@
 mod admin;
 mod certificate;
 mod control;
+mod expiring;
 mod json;
 mod keys;
 mod last_good;
@@ -25,6 +26,7 @@ pub use control::{
     RegistryApplied, RegistryRejected, RenewalCause, StopCause,
 };
 pub(super) use control::{Started, daemon_started, lineage_renewed, lineage_started};
+pub use expiring::{ExpiryCount, MAX_NAMED, NamedExpiry, RegistryExpiring};
 pub use keys::{ClockChange, KeyEvent, KeyStep};
 pub use last_good::{RegistryAccepted, RegistryHeld, RegistryRestored};
 pub use outside::{MAX_OUTSIDE, Outside};
@@ -51,6 +53,8 @@ pub enum EventKind {
     RegistryApplied,
     /// A registry was not accepted; the one before is served on.
     RegistryRejected,
+    /// Clients, secrets or the certificate expire soon: told once a day.
+    RegistryExpiring,
     /// A signing key was made.
     KeyCreated,
     /// A key signs from now on.
@@ -103,12 +107,13 @@ pub enum EventKind {
 
 impl EventKind {
     /// Every kind, in the order of their declaration.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::TokenIssued,
         Self::TokenDenied,
         Self::TokenDeniedSummary,
         Self::RegistryApplied,
         Self::RegistryRejected,
+        Self::RegistryExpiring,
         Self::KeyCreated,
         Self::KeyActivated,
         Self::KeyRetired,
@@ -144,6 +149,7 @@ impl EventKind {
             Self::TokenDeniedSummary => "token.denied_summary",
             Self::RegistryApplied => "registry.applied",
             Self::RegistryRejected => "registry.rejected",
+            Self::RegistryExpiring => "registry.expiring",
             Self::KeyCreated => "key.created",
             Self::KeyActivated => "key.activated",
             Self::KeyRetired => "key.retired",

@@ -89,6 +89,34 @@ fn certificate() -> ServedCertificateRef {
     }
 }
 
+fn expiring() -> RegistryExpiring {
+    RegistryExpiring {
+        registry: registry(),
+        window: crate::domain::Lifetime::from_days(30),
+        counts: vec![ExpiryCount {
+            class: "secret",
+            expiring: 2,
+            expired: 1,
+        }],
+        named: vec![
+            NamedExpiry {
+                class: "secret",
+                client: ClientId::parse("nightly-invoices").ok(),
+                credential: trail().credential,
+                at: MOMENT,
+                passed: false,
+            },
+            NamedExpiry {
+                class: "certificate",
+                client: None,
+                credential: None,
+                at: MOMENT,
+                passed: true,
+            },
+        ],
+    }
+}
+
 fn registry_events() -> Vec<ControlEvent> {
     let text = Outside::new("a.toml");
     vec![
@@ -112,6 +140,7 @@ fn registry_events() -> Vec<ControlEvent> {
             }],
             serving: Some(registry()),
         }),
+        ControlEvent::RegistryExpiring(expiring()),
         ControlEvent::Clock(ClockChange {
             before: "steady",
             now: "behind",

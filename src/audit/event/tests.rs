@@ -186,6 +186,29 @@ fn the_longest_control_events_fit_a_line() {
     );
     assert_eq!(event["data"]["problems_total"], 1000);
 
+    let expiry = NamedExpiry {
+        class: "certificate",
+        client: ClientId::parse(&"c".repeat(63)).ok(),
+        credential: trail(&"\0".repeat(500)).credential,
+        at: UnixSeconds::new(1_795_422_600),
+        passed: false,
+    };
+    let expiring = ControlEvent::RegistryExpiring(RegistryExpiring {
+        registry: trail("x").registry.unwrap(),
+        window: crate::domain::Lifetime::from_seconds(u64::MAX),
+        counts: vec![
+            ExpiryCount {
+                class: "client",
+                expiring: u64::MAX,
+                expired: u64::MAX
+            };
+            3
+        ],
+        named: vec![expiry; 1000],
+    });
+    let event = with_envelope(|envelope| expiring.head(envelope));
+    assert_eq!(event["data"]["first"].as_array().unwrap().len(), MAX_NAMED);
+
     let mut budget = Budget::new(BudgetSettings::default(), std::time::Duration::ZERO);
     for (number, reason) in Denial::ALL.iter().cycle().take(100_000).enumerate() {
         let bytes = (u128::MAX - ((number as u128) << 72)).to_be_bytes();

@@ -6,8 +6,10 @@ use bytesize::ByteSize;
 
 use super::super::Io;
 use super::super::overlay::print::details;
+use super::credentials;
 use crate::admin::{
-    JournalReport, KeyReport, OverlayReport, RegistryReport, StatusReport, StreamReport,
+    JournalReport, KeyReport, OverlayReport, RegistryReport, RotatingReport, StatusReport,
+    StreamReport,
 };
 
 /// Column at which the values begin.
@@ -47,21 +49,22 @@ pub(super) fn text(report: &StatusReport, colour: bool, io: &mut Io<'_>) -> std:
         ),
     }
     expiring(report, &mut page);
+    rotating(&report.rotating, &mut page);
     keys(&report.keys, &mut page);
     write!(io.out, "{}", page.0)
 }
 
 /// Lines with a name and a value each.
 #[derive(Default)]
-struct Page(String);
+pub(super) struct Page(pub(super) String);
 
 impl Page {
-    fn line(&mut self, name: &str, value: &str) {
+    pub(super) fn line(&mut self, name: &str, value: &str) {
         // Writing to a String does not fail.
         let _infallible = writeln!(self.0, "{name:<VALUES$}{}", shown(value));
     }
 
-    fn more(&mut self, value: &str) {
+    pub(super) fn more(&mut self, value: &str) {
         self.line("", value);
     }
 }
@@ -237,11 +240,29 @@ fn expiring(report: &StatusReport, page: &mut Page) {
         &format!("{} within {window}, or before", expiring.total),
     );
     for expiry in &expiring.first {
-        page.more(&expiry.message);
+        let used = last_used(expiry.last_used.as_deref(), expiry.last_used_seconds_ago);
+        page.more(&format!("{}; {used}", expiry.message));
     }
     let more = expiring.total.saturating_sub(expiring.first.len());
     if more > 0 {
         page.more(&format!("and {more} more: see `grantd check --expiring`"));
+    }
+}
+
+/// Who has several secrets, so that an operator sees when the old one can go.
+fn rotating(report: &RotatingReport, page: &mut Page) {
+    if report.total == 0 {
+        return;
+    }
+    let verb = if report.total == 1 { "has" } else { "have" };
+    let clients = count(report.total, "client");
+    page.line("rotating", &format!("{clients} {verb} several secrets"));
+    for row in credentials::table(&report.first, true) {
+        page.more(&row);
+    }
+    let more = report.total.saturating_sub(report.first.len());
+    if more > 0 {
+        page.more(&format!("and {more} more: see `grantd status --export`"));
     }
 }
 
@@ -266,13 +287,21 @@ fn keys(keys: &[KeyReport], page: &mut Page) {
     }
 }
 
-fn count(number: usize, noun: &str) -> String {
+/// When something was last used, in words.
+pub(super) fn last_used(at: Option<&str>, ago: Option<u64>) -> String {
+    match (at, ago) {
+        (Some(at), Some(ago)) => format!("last used {at}, {} ago", span(ago)),
+        _ => "no use known".to_owned(),
+    }
+}
+
+pub(super) fn count(number: usize, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {noun}{plural}")
 }
 
 /// Seconds in the two largest units that they have.
-fn span(seconds: u64) -> String {
+pub(super) fn span(seconds: u64) -> String {
     let (days, hours) = (seconds / 86_400, seconds / 3600 % 24);
     let (minutes, rest) = (seconds / 60 % 60, seconds % 60);
     match (days, hours, minutes) {

@@ -176,5 +176,6 @@ fn secret(def: &SecretDef) -> StoredSecret {
         created: moment(created),
         not_before: moment(not_before),
         expires: moment(expires),
+        last_use: Default::default(),
     }
 }

@@ -28,6 +28,23 @@ pub enum Expiring {
     Secret(CredentialId, Option<String>),
 }
 
+impl Expiring {
+    /// The class of clients, as metrics and events name it.
+    pub const CLIENT: &str = "client";
+
+    /// The class of secrets.
+    pub const SECRET: &str = "secret";
+
+    /// Its class.
+    #[must_use]
+    pub const fn class(&self) -> &'static str {
+        match self {
+            Self::Client => Self::CLIENT,
+            Self::Secret(..) => Self::SECRET,
+        }
+    }
+}
+
 /// Everything that has expired at `now` or will within `window`, the earliest first. Disabled
 /// clients are left out: nobody waits for them.
 #[must_use]

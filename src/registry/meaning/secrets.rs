@@ -122,6 +122,7 @@ fn one_changed(
     let StoredSecret {
         id: _,
         verifier: _,
+        last_use: _,
         label,
         created,
         not_before: _,

@@ -8,6 +8,8 @@ use crate::domain::{CommitId, UnixSeconds};
 use crate::keys::outlook::NextStep;
 use crate::keys::ring::KeyState;
 use crate::keys::rotate::KeysCounters;
+use crate::registry::check::Expiring;
+use crate::registry::deadlines::Moments;
 use crate::registry::publish::RegistryCounters;
 use crate::registry::snapshot::Served;
 
@@ -180,6 +182,31 @@ fn of_served(served: &Served, seen: &Seen, page: &mut Page<'_>) -> fmt::Result {
             .iter()
             .map(|(kind, moments)| ([*kind], count(moments.passed(now)))),
     )
+}
+
+/// What expires within the window of the settings, and what has expired: of the registry, and the server's own
+/// certificate.
+pub(super) fn of_expiries(seen: &Seen, page: &mut Page<'_>) -> fmt::Result {
+    let deadlines = seen.registry.as_ref().map(|it| &it.snapshot.deadlines);
+    let certificate = Moments::of([seen.certificate_not_after]);
+    let classes = [
+        (Expiring::CLIENT, deadlines.map(|it| &it.clients)),
+        (Expiring::SECRET, deadlines.map(|it| &it.secrets)),
+        ("certificate", Some(&certificate)),
+    ];
+    let mut show = |name, help, of: &dyn Fn(&Moments) -> usize| {
+        let rows = classes.iter();
+        let rows = rows.filter_map(|(class, moments)| Some(([*class], count(of((*moments)?)))));
+        page.gauges(name, help, ["class"], rows)
+    };
+    show(
+        "grantd_expiring",
+        "How many expire within registry.expiry_window",
+        &|moments| moments.within(seen.now, seen.expiry_window),
+    )?;
+    show("grantd_expired", "How many have expired", &|moments| {
+        moments.passed(seen.now)
+    })
 }
 
 pub(super) fn of_overlay(seen: &Seen, page: &mut Page<'_>) -> fmt::Result {

@@ -5,7 +5,7 @@ mod print;
 use super::folder::{FolderArgs, parse_at};
 use super::tell::failed;
 use super::{Exit, Format, Io, help};
-use crate::domain::UnixSeconds;
+use crate::domain::{AuthMethod, UnixSeconds};
 use crate::explain::{Question, explain};
 
 /// Explains why a request would be granted or refused.
@@ -27,6 +27,10 @@ pub(super) struct Args {
     /// The secret, by its id or its label; the one that gets most where left out.
     #[arg(long, value_name = "ID|LABEL")]
     credential: Option<String>,
+    /// How the secret is presented: client_secret_basic or client_secret_post; in a way that the policy allows
+    /// where left out.
+    #[arg(long, value_name = "METHOD", value_parser = parse_method)]
+    method: Option<AuthMethod>,
     /// As of this moment or day; now where left out.
     #[arg(long, value_name = "TIME", value_parser = parse_at)]
     at: Option<UnixSeconds>,
@@ -49,6 +53,7 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Exit {
         resource: args.resource.as_deref(),
         scope: scope.as_deref(),
         credential: args.credential.as_deref(),
+        method: args.method,
     };
     let now = args.at.unwrap_or(accepted.now);
     let registry = &accepted.snapshot;
@@ -65,4 +70,14 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Exit {
         (Ok(()), Some(_)) => Exit::Refused,
         (Ok(()), None) => Exit::Done,
     }
+}
+
+fn parse_method(text: &str) -> Result<AuthMethod, String> {
+    let method = AuthMethod::ALL
+        .into_iter()
+        .find(|method| method.name() == text);
+    method.ok_or_else(|| {
+        let names = AuthMethod::ALL.map(AuthMethod::name);
+        format!("the methods are {}", names.join(" and "))
+    })
 }

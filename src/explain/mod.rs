@@ -10,7 +10,7 @@ pub mod access;
 mod words;
 
 use crate::client_auth;
-use crate::domain::{Algorithm, Denial, Lifetime, UnixSeconds};
+use crate::domain::{Algorithm, AuthMethod, Denial, Lifetime, UnixSeconds};
 use crate::grant::{self, Asked, Terms};
 use crate::http::AskedResource;
 use crate::registry::overlay::Overlay;
@@ -28,6 +28,8 @@ pub struct Question<'a> {
     pub scope: Option<&'a str>,
     /// The secret, by its id or its label; the one that gets most where left out.
     pub credential: Option<&'a str>,
+    /// How the secret is presented; in a way that the policy allows where left out.
+    pub method: Option<AuthMethod>,
 }
 
 /// What a request comes to.
@@ -116,6 +118,7 @@ pub fn explain<'a>(
             |refusal| words::active(client, refusal),
         ),
     ];
+    steps.extend(method_step(question.method, registry));
     let granted = grant::choose_resource(&resource, client, registry);
     steps.push(Step::of(
         "resource",
@@ -224,6 +227,23 @@ fn credential_step(client: &Client, credential: Option<&StoredSecret>, now: Unix
     Step::of("credential", judged, |refusal| {
         words::credential(client, credential, refusal)
     })
+}
+
+/// How the secret is presented, where the question says it or the policy does not allow each way.
+fn method_step(asked: Option<AuthMethod>, registry: &Snapshot) -> Option<Step> {
+    let allowed = |method: &AuthMethod| registry.policy.allows(*method);
+    if asked.is_none() && AuthMethod::ALL.iter().all(allowed) {
+        return None;
+    }
+    let first = AuthMethod::ALL.into_iter().find(allowed);
+    let method = asked.or(first).unwrap_or(AuthMethod::ClientSecretBasic);
+    let judged = match allowed(&method) {
+        true => Ok(()),
+        false => Err(Denial::AuthMethodNotAllowed),
+    };
+    Some(Step::of("method", judged, |refusal| {
+        words::method(method, refusal, &registry.policy)
+    }))
 }
 
 fn named<'a>(client: &'a Client, asked: &str) -> Result<&'a StoredSecret, UnknownCredential> {

@@ -26,7 +26,7 @@ fn served(question: Question<'_>, number: u8, registry: &Snapshot) -> Result<Gra
         presented: Presented::Secret {
             client_id: question.client.to_owned(),
             secret: Secret::new(secret(number).expose().to_owned()),
-            method: AuthMethod::ClientSecretBasic,
+            method: question.method.unwrap_or(AuthMethod::ClientSecretBasic),
         },
         resource: match question.resource {
             None | Some("") => AskedResource::None,
@@ -90,6 +90,7 @@ prop_compose! {
         lifetimes in proptest::collection::vec(1..4000_u64, 3),
         own_lifetime in proptest::option::of(1..4000_u64),
         secrets in proptest::collection::btree_map(0..4_u8, stored(), 0..4),
+        allowed in proptest::option::weighted(0.3, 0..2_usize),
     ) -> (Snapshot, Vec<u8>) {
         let all: Vec<_> = ["billing", "fleet"].into_iter().zip(&lifetimes).map(|(name, lifetime)| {
             let mut resource = sample::resource(name);
@@ -109,6 +110,7 @@ prop_compose! {
         client.secrets = by_number.into_values().collect();
         let mut snapshot = sample::snapshot(all, client);
         snapshot.policy.max_token_lifetime = Lifetime::from_seconds(lifetimes[2]);
+        snapshot.policy.allowed_auth_methods = allowed.map(|at| vec![AuthMethod::ALL[at]]);
         (snapshot, numbers)
     }
 }
@@ -132,7 +134,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn the_verdict_is_the_daemons((registry, numbers) in registry(), asked in asked_for()) {
+    fn the_verdict_is_the_daemons((registry, numbers) in registry(), asked in asked_for(), method in 0..2_usize) {
         let (client, resource, scope) = asked;
         for number in numbers {
             let label = format!("number {number}");
@@ -141,6 +143,7 @@ proptest! {
                 resource: resource.as_deref(),
                 scope: scope.as_deref(),
                 credential: (client == "ledger").then_some(&label),
+                method: Some(AuthMethod::ALL[method]),
             };
             let told = explain(question, &registry, Algorithm::Es256, NOW).unwrap();
             let served = served(question, number, &registry);
@@ -167,8 +170,12 @@ proptest! {
             resource: resource.as_deref(),
             scope: scope.as_deref(),
             credential: None,
+            method: None,
         };
         let told = explain(question, &registry, Algorithm::Es256, NOW).unwrap();
+        // Where none is named, it is one that the policy allows.
+        let method = AuthMethod::ALL.into_iter().find(|method| registry.policy.allows(*method));
+        let question = Question { method, ..question };
         let lives = numbers.iter().filter_map(|number| {
             served(question, *number, &registry).ok().map(|grant| grant.lifetime())
         });
@@ -205,6 +212,7 @@ fn words_say_what_to_write_instead() {
             resource,
             scope,
             credential: None,
+            method: None,
         };
         let told = explain(question, &registry, Algorithm::Es256, NOW).unwrap();
         let step = told.steps.iter().find(|step| step.refusal.is_some());

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use crate::domain::{ClientId, Denial, ResourceName, ScopeName, UnixSeconds, split_scope};
+use crate::domain::{
+    AuthMethod, ClientId, Denial, ResourceName, ScopeName, UnixSeconds, split_scope,
+};
 use crate::grant::{Asked, Bound};
 use crate::http::AskedResource;
-use crate::registry::snapshot::{Client, ResourceGrant, Snapshot, StoredSecret};
+use crate::registry::snapshot::{Client, Policy, ResourceGrant, Snapshot, StoredSecret};
 use crate::registry::suggest;
 
 pub(super) fn unknown_client(id: &str, registry: &Snapshot) -> String {
@@ -53,6 +55,17 @@ pub(super) fn credential(
         }
         Some(_) => format!("{name} expired at {}", moment(chosen.expires)),
         None => format!("{name}, {}", until(chosen.expires)),
+    }
+}
+
+pub(super) fn method(method: AuthMethod, refusal: Option<Denial>, policy: &Policy) -> String {
+    let allowed = AuthMethod::ALL.into_iter();
+    let allowed = allowed.filter(|method| policy.allows(*method));
+    let names: Vec<&str> = allowed.map(AuthMethod::name).collect();
+    let (name, names) = (method.name(), names.join(" and "));
+    match refusal {
+        Some(_) => format!("{name}, but the policy allows {names} alone"),
+        None => format!("{name}; the policy allows {names}"),
     }
 }
 

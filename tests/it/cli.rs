@@ -17,7 +17,7 @@ use crate::support::{
 const SERVED: Duration = Duration::from_secs(15);
 
 /// Each subcommand.
-const COMMANDS: [&[&str]; 27] = [
+const COMMANDS: [&[&str]; 36] = [
     &[],
     &["init"],
     &["serve"],
@@ -45,6 +45,15 @@ const COMMANDS: [&[&str]; 27] = [
     &["explain"],
     &["access"],
     &["schema"],
+    &["plan"],
+    &["registry"],
+    &["registry", "accept"],
+    &["revoke"],
+    &["overlay"],
+    &["overlay", "list"],
+    &["overlay", "clear"],
+    &["client", "disable"],
+    &["client", "enable"],
 ];
 
 /// A registry folder with these files.

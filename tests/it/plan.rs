@@ -590,7 +590,7 @@ fn a_shallow_clone_says_that_it_is_one() {
         words.contains("no common ancestor here: this is a shallow clone"),
         "{words}"
     );
-    shallow.git(&["fetch", "--quiet", "--unshallow", "origin"]);
+    shallow.git(&["fetch", "--quiet", "--unshallow", "origin", "topic"]);
     printed(
         &plan(
             &clone,

@@ -112,6 +112,7 @@ async fn dev_serves_the_example_with_all_its_rules() {
     for file in [
         "policy/policy.toml",
         "billing/api.toml",
+        "platform/api.toml",
         "billing/nightly-invoices.toml",
         "warehouse/api.toml",
     ] {

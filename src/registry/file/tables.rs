@@ -184,13 +184,13 @@ tables! {
 
     /// The form that names must have: regular expressions that match the whole name.
     NamesTable = "`[policy.names]`", later [] {
-        /// Of clients.
+        /// What the ids of clients must match, whole.
         client: String,
-        /// Of resources.
+        /// What the names of resources must match, whole.
         resource: String,
-        /// Of scopes.
+        /// What the names of scopes must match, whole.
         scope: String,
-        /// Of owners.
+        /// What owners must match, whole.
         owner: String,
     }
 

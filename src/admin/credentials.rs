@@ -14,6 +14,10 @@ const STOPPING: &str = "the daemon is stopping";
 
 /// One client of the registry that is served.
 pub(super) async fn client(ports: &AdminPorts, id: String) -> Answer {
+    // What is no id is not compared with 100,000 of them, nor repeated: it may be a secret.
+    let Ok(id) = ClientId::parse(&id) else {
+        return Answer::refuse("this is no client id: a name of 1 to 63 characters");
+    };
     let seen = ports.look.status().seen;
     let Some(served) = seen.registry else {
         return Answer::refuse(NONE_YET);
@@ -33,14 +37,14 @@ pub(super) async fn client(ports: &AdminPorts, id: String) -> Answer {
     }
 }
 
-fn find(snapshot: &Snapshot, id: &str, now: UnixSeconds) -> Result<ClientReport, String> {
+fn find(snapshot: &Snapshot, id: &ClientId, now: UnixSeconds) -> Result<ClientReport, String> {
     match snapshot.clients.get(id) {
         Some(client) => Ok(ClientReport::of(client, now)),
         None => {
             let names = snapshot.clients.keys().map(ClientId::as_str);
-            let advice = suggest::advice(id, "clients", names);
+            let advice = suggest::advice(id.as_str(), "clients", names);
             Err(format!(
-                "the registry that is served has no client {id:?}: {advice}"
+                "the registry that is served has no client `{id}`: {advice}"
             ))
         }
     }

@@ -61,15 +61,24 @@ impl Releases {
         let recorded = self.journal.control(event).await;
         recorded.map_err(|why| format!("it can't be recorded, so nothing was done: {why}"))?;
         info!(%change, %caller, "an operator releases a change of the registry");
-        self.remember(change).await?;
-        self.gate.release(change);
+        self.kept(move |store| store.release_change(change)).await?;
+        if !self.gate.release_waiting(change) {
+            // The folder has changed meanwhile: a release must not wait for the same change to come again.
+            self.kept(Store::forget_release).await?;
+            return Err(format!(
+                "change {change} waits no more: the folder has changed meanwhile, and nothing was released"
+            ));
+        }
         self.rescan.notify_one();
         Ok(self.outcome(change).await)
     }
 
-    async fn remember(&self, change: Digest) -> Result<(), String> {
+    async fn kept(
+        &self,
+        change: impl FnOnce(&Store) -> Result<(), StoreError> + Send + 'static,
+    ) -> Result<(), String> {
         let store = Arc::clone(&self.store);
-        let kept = self.tasks.blocking(move || store.release_change(change));
+        let kept = self.tasks.blocking(move || change(&store));
         match kept.await {
             Some(Ok(())) => Ok(()),
             Some(Err(full @ StoreError::NoRoom { .. })) => Err(full.to_string()),

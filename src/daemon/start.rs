@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
@@ -192,7 +192,19 @@ fn accept(registry: &Registry, shared: &Shared, started: &Started) -> Accept {
         tasks: started.tasks.clone(),
         rescan: Arc::clone(&started.rescan),
     };
-    Accept::new(move |change, operator| releases.clone().release(change, operator))
+    let tasks = started.tasks.clone();
+    Accept::new(move |change, operator| {
+        let releases = releases.clone();
+        let (answer, answered) = oneshot::channel();
+        // In a task of its own: who asked may go while half of it is done.
+        tasks.spawn_short(async move {
+            let _gone = answer.send(releases.release(change, operator).await);
+        });
+        async move {
+            let stopping = || Err("the daemon is stopping".to_owned());
+            answered.await.unwrap_or_else(|_| stopping())
+        }
+    })
 }
 
 impl Registry {

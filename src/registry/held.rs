@@ -26,9 +26,20 @@ impl Gate {
         self.state().waiting
     }
 
-    /// Lets this change through, now or when it comes.
+    /// Lets this change through when it comes: it was released in a run before.
     pub fn release(&self, change: Digest) {
         self.state().released = Some(change);
+    }
+
+    /// Lets this change through if it is what waits; whether it is.
+    #[must_use]
+    pub fn release_waiting(&self, change: Digest) -> bool {
+        let mut state = self.state();
+        let waits = state.waiting == Some(change);
+        if waits {
+            state.released = Some(change);
+        }
+        waits
     }
 
     /// Whether this change may go through.
@@ -54,5 +65,26 @@ impl Gate {
     fn state(&self) -> MutexGuard<'_, State> {
         // Two values that are set at once: whoever panicked left them whole.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_is_for_what_waits_alone() {
+        let (one, other) = (Digest::of(b"one"), Digest::of(b"other"));
+        let gate = Gate::default();
+        assert!(!gate.release_waiting(one), "nothing waits");
+        gate.hold(one);
+        assert!(!gate.release_waiting(other) && !gate.lets(other));
+        gate.accepted();
+        assert!(
+            !gate.release_waiting(one) && !gate.lets(one),
+            "it was taken back"
+        );
+        gate.hold(one);
+        assert!(gate.release_waiting(one) && gate.lets(one));
     }
 }

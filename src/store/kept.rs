@@ -76,6 +76,14 @@ impl Store {
         let value = versioned(&key, change.as_bytes());
         self.commit(&[(key.to_bytes(), Some(value))])
     }
+
+    /// Forgets a release: its change waits no more.
+    ///
+    /// # Errors
+    /// As [`Store::set_kept_mark`].
+    pub fn forget_release(&self) -> Result<(), StoreError> {
+        self.commit(&[(Key::ReleasedChange.to_bytes(), None)])
+    }
 }
 
 fn marked(mark: KeptMark) -> (Vec<u8>, Option<Vec<u8>>) {
@@ -103,6 +111,9 @@ mod tests {
             number,
             seen: UnixSeconds::new(1_800_000_000),
         };
+        store.forget_release().unwrap();
+        assert_eq!(store.released_change().unwrap(), None);
+        store.release_change(change).unwrap();
         store.set_kept_mark(mark(1)).unwrap();
         assert_eq!(store.released_change().unwrap(), Some(change));
         store.registry_applied(mark(2)).unwrap();

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! key                          value
-//! 10 shard(2) part(1)          version 1, then for each credential: mark(16) seconds(8, big-endian)
+//! 20 shard(2) part(1)          version 1, then for each credential: mark(16) seconds(8, big-endian)
 //! ```
 //! A shard is written whole: what it held before and does not hold now is removed by the same commit.
 

@@ -152,7 +152,13 @@ async fn people_see_who_has_several_secrets_and_what_expires_unused() {
     let words = failed(&status(&daemon, &["--client", "raeder"]), 1);
     assert_eq!(
         words,
-        "error: the daemon refuses: the registry that is served has no client \"raeder\": did you mean `reader`?\n"
+        "error: the daemon refuses: the registry that is served has no client `raeder`: did you mean `reader`?\n"
+    );
+    let secret = "hunter2 and more";
+    let words = failed(&status(&daemon, &["--client", secret]), 1);
+    assert!(
+        words.contains("no client id") && !words.contains(secret),
+        "{words}"
     );
     failed(
         &status(&daemon, &["--client", "reader", "--export", "-"]),

@@ -303,7 +303,9 @@ impl Loader {
         let mut differs = false;
         let mut reader = scan.reader(self.limits.file_bytes);
         for (path, entry) in &scan.entries {
+            // It could not be read: what was wrong may have passed, without a mark on the file.
             let Some(known) = self.files.get_mut(path) else {
+                differs = true;
                 continue;
             };
             if known.rested {

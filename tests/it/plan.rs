@@ -264,6 +264,38 @@ fn a_branch_that_is_behind_is_compared_with_where_it_parted() {
     );
 }
 
+/// Where a branch parted, owners may be named who are none any more.
+#[test]
+fn a_former_owner_approves_nothing() {
+    let repository = Repository::new();
+    repository.tree.git(&["checkout", "--quiet", "-b", "topic"]);
+    repository.widen();
+    repository.tree.commit("Widen");
+    repository.tree.git(&["checkout", "--quiet", "main"]);
+    repository.put_with("billing/api.toml", BILLING, "team-billing", "team-risk");
+    repository.tree.commit("Billing passes to another team");
+    let gate = ["--from", "main", "--to", "topic", "--approved-by"];
+    let words = failed(
+        &repository.plan(&[&gate[..], &["team-billing", "--merge-base"]].concat()),
+        1,
+    );
+    assert!(
+        words.contains("--approved-by does not go with --merge-base"),
+        "{words}"
+    );
+    // The merge result against the tip asks the owner that there is.
+    repository
+        .tree
+        .git(&["merge", "--quiet", "--no-edit", "topic"]);
+    let gate = ["--from", "main~1", "--to", "main", "--approved-by"];
+    let text = printed(
+        &repository.plan(&[&gate[..], &["team-billing"]].concat()),
+        3,
+    );
+    assert!(text.contains("  team-risk: missing"), "{text}");
+    printed(&repository.plan(&[&gate[..], &["team-risk"]].concat()), 2);
+}
+
 #[test]
 fn figures_of_last_use_are_told() {
     let repository = Repository::new();

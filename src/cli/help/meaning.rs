@@ -20,7 +20,9 @@ Exit codes:
 
 As a gate:
   --approved-by must run from the workflow of the base branch, with --from the
-  base: one that a pull request brings approves itself. docs/plan.md shows it.";
+  tip of the base and --to the merge result: a workflow that a pull request
+  brings approves itself, and where a branch parted (--merge-base) former
+  owners are named. docs/plan.md shows it.";
 
 /// `grantd explain`
 pub(in crate::cli) const EXPLAIN: &str = "\

@@ -222,6 +222,63 @@ fn the_gate_of_github_actions_asks_the_owner_that_the_tip_of_the_base_names() {
     all_pass(&github(&change, "fresh", "wanda"));
 }
 
+/// More than the guard of the example allows at once.
+fn removal() -> Change {
+    Change::of(|registry| {
+        for path in [
+            "warehouse/forklift-gateway.toml",
+            "warehouse/handheld-scanners.toml",
+            "platform/node-metrics.toml",
+        ] {
+            fs::remove_file(registry.join(path)).unwrap();
+        }
+    })
+}
+
+#[track_caller]
+fn tells_held(change: &Change) {
+    let comment = fs::read_to_string(change.folder.path().join("comment.md")).unwrap();
+    assert!(comment.contains("**Held back**"), "{comment}");
+    assert!(comment.contains("grantd registry accept"), "{comment}");
+}
+
+#[test]
+fn what_is_held_back_can_be_merged_once_all_have_agreed() {
+    let change = removal();
+    let outputs = github(&change, "fresh", "bea");
+    assert_eq!(outputs.len(), 3);
+    let last = &outputs[2];
+    assert_eq!(last.status.code(), Some(1));
+    assert!(words(last).contains("2 of 2 missing"), "{}", words(last));
+    tells_held(&change);
+    all_pass(&github(&change, "fresh", "wanda"));
+
+    let change = removal();
+    all_pass(&gitlab(&change, "plan", "bea"));
+    tells_held(&change);
+    assert!(!gitlab(&change, "approvals", "bea")[0].status.success());
+    all_pass(&gitlab(&change, "approvals", "wanda"));
+}
+
+/// A registry that `check` refuses is told in the comment, and never passes.
+#[test]
+fn what_check_refuses_is_told_and_stays_shut() {
+    let broken = || {
+        Change::of(|registry| {
+            fs::write(registry.join("bad.toml"), "[client.x]\nnmae = 1\n").unwrap();
+        })
+    };
+    let change = broken();
+    let outputs = github(&change, "fresh", "wanda");
+    assert_eq!(outputs.len(), 3);
+    assert!(!outputs[2].status.success());
+    let comment = fs::read_to_string(change.folder.path().join("comment.md")).unwrap();
+    assert!(comment.contains("### Registry: refused"), "{comment}");
+    let change = broken();
+    all_pass(&gitlab(&change, "plan", "wanda"));
+    assert!(!gitlab(&change, "approvals", "wanda")[0].status.success());
+}
+
 fn gitlab(change: &Change, job: &str, by: &str) -> Vec<Output> {
     let script = format!(
         r#"case "$*" in

@@ -452,6 +452,17 @@ fn what_the_daemon_would_hold_back_is_told_with_its_hash() {
             "{text}"
         );
     }
+    // With all approvals it may be merged, and is told all the same.
+    let agreed = ["--approved-by", "team-jobs,team-ledger"];
+    let text = printed(&repository.plan(&agreed), 2);
+    assert!(
+        text.contains("held back") && text.contains(&command),
+        "{text}"
+    );
+    printed(&repository.plan(&["--approvals"]), 3);
+    printed(&repository.plan(&["--approved-by", "team-jobs"]), 3);
+    let (code, plan) = repository.json(&agreed);
+    assert_eq!((code, &plan["refused"]), (2, &Value::Bool(false)), "{plan}");
     // The hash is of what goes away, not of the rest of the change.
     repository.put_with(
         "billing/api.toml",

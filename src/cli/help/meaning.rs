@@ -16,7 +16,8 @@ Exit codes:
   0  nothing changes
   1  failed, or the arguments are wrong: the message says why
   2  there are changes
-  3  refused: by check, by a guard of the policy, or an approval is missing
+  3  refused: by check, by a guard of the policy, or an approval is missing;
+     with --approved-by a guard alone does not refuse what has all approvals
 
 As a gate:
   --approved-by must run from the workflow of the base branch, with --from the

@@ -143,9 +143,13 @@ impl Report {
         !self.told.is_empty()
     }
 
-    /// Whether the change may not go on as it is.
+    /// Whether the change may not go on as it is. What is held back may be merged once all who must have
+    /// agreed: it waits at the daemon then.
     pub(super) fn is_refused(&self) -> bool {
-        self.held.is_some() || self.missing() > 0
+        match self.approved {
+            Some(_) => self.missing() > 0,
+            None => self.held.is_some(),
+        }
     }
 
     /// How many statements are of this class.

@@ -448,7 +448,9 @@ fn what_the_daemon_would_hold_back_is_told_with_its_hash() {
     for format in ["text", "markdown", "github"] {
         let text = printed(&repository.plan(&["--format", format]), 3);
         assert!(
-            text.contains(&command) && text.contains("2 of 2 enabled"),
+            text.contains(&command)
+                && text.contains("once it is merged and waits at the daemon")
+                && text.contains("2 of 2 enabled"),
             "{text}"
         );
     }

@@ -13,6 +13,9 @@ use crate::registry::load::LoadError;
 use crate::registry::meaning::{Class, Facts, Statement, explain};
 use crate::registry::meaning::{Side as Which, count};
 
+/// When an operator can release what is held back.
+pub(super) const ONCE_MERGED: &str = "once it is merged and waits at the daemon";
+
 /// A plan.
 pub(super) struct Report {
     /// The registry before the change.

@@ -364,6 +364,17 @@ fn what_operators_took_away_is_shown_until_the_registry_says_it() {
     let text = said(&repository.plan(&["--overlay", "overlay.json"]));
     let line = "above the registry: client ledger is disabled since 2026-11-29T11:00:00Z: leaked\n";
     assert!(text.contains(line), "{text}");
+    // The figures of last use bring the same entry: it is told once.
+    let figures = serde_json::json!({
+        "format": "grantd last use v1", "exported": jiff::Timestamp::now().to_string(),
+        "credentials": [], "overlay": overlay["entries"],
+    });
+    fs::write(repository.path("figures.json"), figures.to_string()).unwrap();
+    for more in [&[][..], &["--overlay", "overlay.json"]] {
+        let arguments = [&["--last-use", "figures.json"], more].concat();
+        let text = said(&repository.plan(&arguments));
+        assert_eq!(text.matches(line).count(), 1, "{text}");
+    }
     repository.put_with(
         "ledger/ledger.toml",
         LEDGER,

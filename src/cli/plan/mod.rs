@@ -214,7 +214,12 @@ fn plan(args: &Args, io: &mut Io<'_>) -> Result<Result<Report, Refused>, PlanFau
         }
     }
     if let Some(path) = &args.overlay {
-        last_use.overlay.extend(overlay::read(path)?);
+        // The figures have the overlay too, as it was then.
+        for taken in overlay::read(path)? {
+            if !last_use.overlay.contains(&taken) {
+                last_use.overlay.push(taken);
+            }
+        }
     }
     let asked = Asked {
         from: &args.from,

@@ -843,6 +843,24 @@ fn what_is_live_is_compared_by_its_commit() {
 }
 
 #[test]
+fn the_demo_client_of_dev_is_named_as_a_reason() {
+    let grantd = Grantd::dev().start();
+    let folder = grantd.registry();
+    let commit = WorkTree::new(&folder).commit("What is served");
+    eventually(
+        "the daemon knows its commit",
+        std::time::Duration::from_secs(15),
+        || (grantd.readyz()["commit"] == commit.as_str()).then_some(()),
+    );
+    let words = failed(&plan(&folder, &[".", "--from", &place(&grantd)]), 1);
+    assert!(
+        words.contains("does not serve what commit")
+            && words.contains("`grantd dev`, which serves a demo client besides"),
+        "{words}"
+    );
+}
+
+#[test]
 fn a_daemon_that_cannot_be_asked_is_told() {
     let repository = Repository::new();
     let words = failed(&repository.plan(&["--from", "live=http://127.0.0.1:1"]), 1);

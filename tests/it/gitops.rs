@@ -65,7 +65,7 @@ impl Change {
         let file = origin.join("registry.d/billing/api.toml");
         let text = fs::read_to_string(&file).unwrap();
         assert!(text.contains("owner = \"team-billing\""), "{text}");
-        fs::write(&file, text.replace("\"team-billing\"", "\"team-risk\"")).unwrap();
+        fs::write(&file, text.replace("\"team-billing\"", "\"team-finance\"")).unwrap();
         tree.commit("Billing passes to another team");
     }
 
@@ -215,7 +215,7 @@ fn the_gate_of_github_actions_asks_the_owner_that_the_tip_of_the_base_names() {
     let last = outputs.last().unwrap();
     assert!(!last.status.success());
     assert!(
-        words(last).contains("team-risk: missing"),
+        words(last).contains("team-finance: missing"),
         "{}",
         words(last)
     );
@@ -327,7 +327,7 @@ fn the_gate_of_gitlab_ci_asks_the_owner_that_the_tip_of_the_target_names() {
     change.head = said(&bash(&change.work(), script, &[])).trim().to_owned();
     let outputs = gitlab(&change, "approvals", "bea");
     assert!(!outputs[0].status.success());
-    assert!(words(&outputs[0]).contains("team-risk: missing"));
+    assert!(words(&outputs[0]).contains("team-finance: missing"));
     all_pass(&gitlab(&change, "approvals", "wanda"));
 }
 

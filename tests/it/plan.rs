@@ -370,8 +370,8 @@ fn what_operators_took_away_is_shown_until_the_registry_says_it() {
         "credentials": [], "overlay": overlay["entries"],
     });
     fs::write(repository.path("figures.json"), figures.to_string()).unwrap();
-    for more in [&[][..], &["--overlay", "overlay.json"]] {
-        let arguments = [&["--last-use", "figures.json"], more].concat();
+    for more in [vec![], vec!["--overlay", "overlay.json"]] {
+        let arguments = [vec!["--last-use", "figures.json"], more].concat();
         let text = said(&repository.plan(&arguments));
         assert_eq!(text.matches(line).count(), 1, "{text}");
     }

@@ -269,8 +269,10 @@ impl Asked<'_> {
         }
         for grant in &before.grants {
             let kept = after.grant_on(&grant.resource.name);
-            let keeps = |scope| kept.is_some_and(|kept| kept.scopes.contains(scope));
-            if kept.is_some() && grant.scopes.iter().all(keeps) {
+            let keeps = |scope: &ScopeName| kept.is_some_and(|kept| kept.scopes.contains(scope));
+            let lost = grant.scopes.iter().filter(|scope| !keeps(scope));
+            let lost: Vec<&str> = lost.map(ScopeName::as_str).collect();
+            if kept.is_some() && lost.is_empty() {
                 continue;
             }
             // Whoever gives and whoever has may take away; nobody should need two for that.
@@ -279,10 +281,16 @@ impl Asked<'_> {
                 self.answers(before.owner.as_ref()),
                 self.answers(grant.resource.owner.as_ref()),
             ];
-            let text = words(
-                "client {} loses access to {}",
-                &[&after.id, &grant.resource.name],
-            );
+            let text = match kept {
+                None => words(
+                    "client {} loses access to {}",
+                    &[&after.id, &grant.resource.name],
+                ),
+                Some(_) => words(
+                    "client {} loses {} on {}",
+                    &[&after.id, &lost.join(", "), &grant.resource.name],
+                ),
+            };
             self.one_of(either, ("loses", &object), text);
         }
     }

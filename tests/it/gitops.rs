@@ -23,6 +23,16 @@ struct Change {
 
 impl Change {
     fn new() -> Self {
+        Self::of(|registry| {
+            let file = registry.join("warehouse/forklift-gateway.toml");
+            let text = fs::read_to_string(&file).unwrap();
+            assert!(text.contains(GAIN.0), "{text}");
+            fs::write(&file, text.replace(GAIN.0, GAIN.1)).unwrap();
+        })
+    }
+
+    /// The same with another change of the registry.
+    fn of(edit: impl FnOnce(&Path)) -> Self {
         let folder = TempDir::new().unwrap();
         let origin = folder.path().join("origin");
         fs::create_dir(&origin).unwrap();
@@ -30,15 +40,33 @@ impl Change {
         let tree = WorkTree::new(&origin);
         let base = tree.commit("The registry");
         bash(&origin, "git checkout --quiet -b forklift", &[]);
-        let file = origin.join("registry.d/warehouse/forklift-gateway.toml");
-        let text = fs::read_to_string(&file).unwrap();
-        assert!(text.contains(GAIN.0), "{text}");
-        fs::write(&file, text.replace(GAIN.0, GAIN.1)).unwrap();
-        let head = tree.commit("The forklift reads invoices");
-        bash(&origin, "git update-ref refs/pull/7/head HEAD", &[]);
+        edit(&origin.join("registry.d"));
+        let head = tree.commit("The change");
         let change = Self { folder, base, head };
+        change.merge();
         bash(change.folder.path(), "git clone --quiet origin work", &[]);
         change
+    }
+
+    /// What GitHub does at its leisure: the merge result of the pull request with `main`.
+    fn merge(&self) {
+        let origin = WorkTree::at(&self.folder.path().join("origin"));
+        let tree = origin.git(&["merge-tree", "--write-tree", "main", &self.head]);
+        let words = ["commit-tree", "-p", "main", "-p", &self.head, "-m", "Merge"];
+        let merged = origin.git(&[&words[..], &[tree.as_str()]].concat());
+        origin.git(&["update-ref", "refs/pull/7/merge", &merged]);
+    }
+
+    /// `main` gives billing to another team meanwhile.
+    fn move_billing(&self) {
+        let origin = self.folder.path().join("origin");
+        let tree = WorkTree::at(&origin);
+        tree.git(&["checkout", "--quiet", "main"]);
+        let file = origin.join("registry.d/billing/api.toml");
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.contains("owner = \"team-billing\""), "{text}");
+        fs::write(&file, text.replace("\"team-billing\"", "\"team-finance\"")).unwrap();
+        tree.commit("Billing passes to another team");
     }
 
     /// The clone that a runner works in.
@@ -144,7 +172,7 @@ esac"#
     );
     change.program("gh", &script);
     let env = [
-        ("BASE", change.base.as_str()),
+        ("BRANCH", "main"),
         ("HEAD", change.head.as_str()),
         ("NUMBER", "7"),
         ("ORG", "acme"),
@@ -172,6 +200,83 @@ fn the_gate_of_github_actions_wants_the_owners_word_for_that_commit() {
             words(last)
         );
     }
+}
+
+#[test]
+fn the_gate_of_github_actions_asks_the_owner_that_the_tip_of_the_base_names() {
+    let change = Change::new();
+    change.move_billing();
+    // The merge result is older than the tip: nothing is compared.
+    let outputs = github(&change, "fresh", "bea");
+    assert_eq!((outputs.len(), outputs[0].status.code()), (1, Some(1)));
+    assert!(words(&outputs[0]).contains("main or the pull request moved"));
+    change.merge();
+    let outputs = github(&change, "fresh", "bea");
+    let last = outputs.last().unwrap();
+    assert!(!last.status.success());
+    assert!(
+        words(last).contains("team-finance: missing"),
+        "{}",
+        words(last)
+    );
+    all_pass(&github(&change, "fresh", "wanda"));
+}
+
+/// More than the guard of the example allows at once.
+fn removal() -> Change {
+    Change::of(|registry| {
+        for path in [
+            "warehouse/forklift-gateway.toml",
+            "warehouse/handheld-scanners.toml",
+            "platform/node-metrics.toml",
+        ] {
+            fs::remove_file(registry.join(path)).unwrap();
+        }
+    })
+}
+
+#[track_caller]
+fn tells_held(change: &Change) {
+    let comment = fs::read_to_string(change.folder.path().join("comment.md")).unwrap();
+    assert!(comment.contains("**Held back**"), "{comment}");
+    assert!(comment.contains("grantd registry accept"), "{comment}");
+}
+
+#[test]
+fn what_is_held_back_can_be_merged_once_all_have_agreed() {
+    let change = removal();
+    let outputs = github(&change, "fresh", "bea");
+    assert_eq!(outputs.len(), 3);
+    let last = &outputs[2];
+    assert_eq!(last.status.code(), Some(1));
+    assert!(words(last).contains("2 of 2 missing"), "{}", words(last));
+    tells_held(&change);
+    all_pass(&github(&change, "fresh", "wanda"));
+
+    let change = removal();
+    all_pass(&gitlab(&change, "plan", "bea"));
+    tells_held(&change);
+    assert!(!gitlab(&change, "approvals", "bea")[0].status.success());
+    all_pass(&gitlab(&change, "approvals", "wanda"));
+}
+
+/// A registry that `check` refuses is told in the comment, and never passes.
+#[test]
+fn what_check_refuses_is_told_and_stays_shut() {
+    let broken = || {
+        Change::of(|registry| {
+            fs::write(registry.join("bad.toml"), "[client.x]\nnmae = 1\n").unwrap();
+        })
+    };
+    let change = broken();
+    let outputs = github(&change, "fresh", "wanda");
+    assert_eq!(outputs.len(), 3);
+    assert!(!outputs[2].status.success());
+    let comment = fs::read_to_string(change.folder.path().join("comment.md")).unwrap();
+    assert!(comment.contains("### Registry: refused"), "{comment}");
+    let change = broken();
+    all_pass(&gitlab(&change, "plan", "wanda"));
+    assert!(!gitlab(&change, "approvals", "wanda")[0].status.success());
 }
 
 fn gitlab(change: &Change, job: &str, by: &str) -> Vec<Output> {
@@ -207,6 +312,23 @@ fn the_jobs_of_gitlab_ci_run_and_the_gate_wants_the_owners_word() {
     let outputs = gitlab(&change, "approvals", "wanda");
     assert!(!outputs[0].status.success());
     assert!(words(&outputs[0]).contains("team-billing: missing"));
+}
+
+#[test]
+fn the_gate_of_gitlab_ci_asks_the_owner_that_the_tip_of_the_target_names() {
+    let mut change = Change::new();
+    change.move_billing();
+    let outputs = gitlab(&change, "approvals", "bea");
+    assert!(!outputs[0].status.success());
+    assert!(words(&outputs[0]).contains("the branch is behind its target"));
+    // A merged results pipeline has the merge result for its commit.
+    change.merge();
+    let script = "git fetch --quiet origin refs/pull/7/merge && git rev-parse FETCH_HEAD";
+    change.head = said(&bash(&change.work(), script, &[])).trim().to_owned();
+    let outputs = gitlab(&change, "approvals", "bea");
+    assert!(!outputs[0].status.success());
+    assert!(words(&outputs[0]).contains("team-finance: missing"));
+    all_pass(&gitlab(&change, "approvals", "wanda"));
 }
 
 #[test]

@@ -264,6 +264,38 @@ fn a_branch_that_is_behind_is_compared_with_where_it_parted() {
     );
 }
 
+/// Where a branch parted, owners may be named who are none any more.
+#[test]
+fn a_former_owner_approves_nothing() {
+    let repository = Repository::new();
+    repository.tree.git(&["checkout", "--quiet", "-b", "topic"]);
+    repository.widen();
+    repository.tree.commit("Widen");
+    repository.tree.git(&["checkout", "--quiet", "main"]);
+    repository.put_with("billing/api.toml", BILLING, "team-billing", "team-risk");
+    repository.tree.commit("Billing passes to another team");
+    let gate = ["--from", "main", "--to", "topic", "--approved-by"];
+    let words = failed(
+        &repository.plan(&[&gate[..], &["team-billing", "--merge-base"]].concat()),
+        1,
+    );
+    assert!(
+        words.contains("--approved-by does not go with --merge-base"),
+        "{words}"
+    );
+    // The merge result against the tip asks the owner that there is.
+    repository
+        .tree
+        .git(&["merge", "--quiet", "--no-edit", "topic"]);
+    let gate = ["--from", "main~1", "--to", "main", "--approved-by"];
+    let text = printed(
+        &repository.plan(&[&gate[..], &["team-billing"]].concat()),
+        3,
+    );
+    assert!(text.contains("  team-risk: missing"), "{text}");
+    printed(&repository.plan(&[&gate[..], &["team-risk"]].concat()), 2);
+}
+
 #[test]
 fn figures_of_last_use_are_told() {
     let repository = Repository::new();
@@ -332,6 +364,17 @@ fn what_operators_took_away_is_shown_until_the_registry_says_it() {
     let text = said(&repository.plan(&["--overlay", "overlay.json"]));
     let line = "above the registry: client ledger is disabled since 2026-11-29T11:00:00Z: leaked\n";
     assert!(text.contains(line), "{text}");
+    // The figures of last use bring the same entry: it is told once.
+    let figures = serde_json::json!({
+        "format": "grantd last use v1", "exported": jiff::Timestamp::now().to_string(),
+        "credentials": [], "overlay": overlay["entries"],
+    });
+    fs::write(repository.path("figures.json"), figures.to_string()).unwrap();
+    for more in [vec![], vec!["--overlay", "overlay.json"]] {
+        let arguments = [vec!["--last-use", "figures.json"], more].concat();
+        let text = said(&repository.plan(&arguments));
+        assert_eq!(text.matches(line).count(), 1, "{text}");
+    }
     repository.put_with(
         "ledger/ledger.toml",
         LEDGER,
@@ -416,10 +459,23 @@ fn what_the_daemon_would_hold_back_is_told_with_its_hash() {
     for format in ["text", "markdown", "github"] {
         let text = printed(&repository.plan(&["--format", format]), 3);
         assert!(
-            text.contains(&command) && text.contains("2 of 2 enabled"),
+            text.contains(&command)
+                && text.contains("once it is merged and waits at the daemon")
+                && text.contains("2 of 2 enabled"),
             "{text}"
         );
     }
+    // With all approvals it may be merged, and is told all the same.
+    let agreed = ["--approved-by", "team-jobs,team-ledger"];
+    let text = printed(&repository.plan(&agreed), 2);
+    assert!(
+        text.contains("held back") && text.contains(&command),
+        "{text}"
+    );
+    printed(&repository.plan(&["--approvals"]), 3);
+    printed(&repository.plan(&["--approved-by", "team-jobs"]), 3);
+    let (code, plan) = repository.json(&agreed);
+    assert_eq!((code, &plan["refused"]), (2, &Value::Bool(false)), "{plan}");
     // The hash is of what goes away, not of the rest of the change.
     repository.put_with(
         "billing/api.toml",
@@ -784,6 +840,24 @@ fn what_is_live_is_compared_by_its_commit() {
     let dirty =
         words.contains("does not serve what commit") || words.contains("differs from its commit");
     assert!(dirty, "{words}");
+}
+
+#[test]
+fn the_demo_client_of_dev_is_named_as_a_reason() {
+    let grantd = Grantd::dev().start();
+    let folder = grantd.registry();
+    let commit = WorkTree::new(&folder).commit("What is served");
+    eventually(
+        "the daemon knows its commit",
+        std::time::Duration::from_secs(15),
+        || (grantd.readyz()["commit"] == commit.as_str()).then_some(()),
+    );
+    let words = failed(&plan(&folder, &[".", "--from", &place(&grantd)]), 1);
+    assert!(
+        words.contains("does not serve what commit")
+            && words.contains("`grantd dev`, which serves a demo client besides"),
+        "{words}"
+    );
 }
 
 #[test]

@@ -16,11 +16,14 @@ Exit codes:
   0  nothing changes
   1  failed, or the arguments are wrong: the message says why
   2  there are changes
-  3  refused: by check, by a guard of the policy, or an approval is missing
+  3  refused: by check, by a guard of the policy, or an approval is missing;
+     with --approved-by a guard alone does not refuse what has all approvals
 
 As a gate:
   --approved-by must run from the workflow of the base branch, with --from the
-  base: one that a pull request brings approves itself. docs/plan.md shows it.";
+  tip of the base and --to the merge result: a workflow that a pull request
+  brings approves itself, and where a branch parted (--merge-base) former
+  owners are named. docs/plan.md shows it.";
 
 /// `grantd explain`
 pub(in crate::cli) const EXPLAIN: &str = "\

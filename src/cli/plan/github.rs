@@ -3,7 +3,7 @@
 //! **Invariant:** each line is one command of ours: what somebody else wrote is escaped, so that it can
 //! neither begin another nor end a value.
 
-use super::report::{Refused, Report, Told, approvers};
+use super::report::{ONCE_MERGED, Refused, Report, Told, approvers};
 use crate::domain::visible;
 use crate::registry::meaning::{Class, Side};
 
@@ -34,7 +34,7 @@ pub(super) fn report(report: &Report) -> String {
         for reason in &held.reasons {
             commands.add("error", &At::default(), (title, &reason.to_string()));
         }
-        let text = format!("once it is live: grantd registry accept {}", held.hash);
+        let text = format!("{ONCE_MERGED}: grantd registry accept {}", held.hash);
         commands.add("error", &At::default(), (title, &text));
     }
     for approval in report.approvals.iter().flatten() {

@@ -43,7 +43,8 @@ pub(super) enum LiveFault {
     UnknownCommit { url: String, commit: String },
     #[error(
         "the daemon at {url} does not serve what commit {commit} holds, but digest {served}; here it is \
-         {found}: its folder was changed by hand, or is another one than DIR"
+         {found}: its folder was changed by hand, or is another one than DIR; or it is `grantd dev`, which \
+         serves a demo client besides"
     )]
     Differs {
         url: String,

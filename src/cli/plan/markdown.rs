@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use super::report::{Refused, Report, Told, approvers};
+use super::report::{ONCE_MERGED, Refused, Report, Told, approvers};
 use crate::domain::visible;
 use crate::registry::approval::Approval;
 use crate::registry::meaning::{Class, Piece, Words};
@@ -35,7 +35,7 @@ pub(super) fn report(report: &Report) -> String {
             comment.item(&format!("- {}", code(&reason.to_string())));
         }
         let command = format!("grantd registry accept {}", held.hash);
-        comment.line(&format!("\nOnce it is live: {}", code(&command)));
+        comment.line(&format!("\nWhat then, {ONCE_MERGED}: {}", code(&command)));
     }
     for taken in &report.overlay {
         comment.item(&format!("\nAbove the registry: {}", marked(&taken.text)));

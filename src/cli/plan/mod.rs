@@ -65,7 +65,8 @@ pub(super) struct Args {
     /// List who must approve, with the reason for each.
     #[arg(long)]
     approvals: bool,
-    /// These owners have approved: exit with 3 where an approval is missing.
+    /// These owners have approved: exit with 3 where an approval is missing. Not with --merge-base, whose
+    /// owners may be former ones.
     #[arg(long, value_name = "OWNERS")]
     approved_by: Option<ApprovedBy>,
     /// Figures of last use, as `grantd status --export FILE` writes them.
@@ -132,6 +133,11 @@ enum PlanFault {
     #[error("--merge-base compares two git revisions: --from {from} is none")]
     NoHistory { from: String },
     #[error(
+        "--approved-by does not go with --merge-base: where the branch parted, an owner may be named who \
+         is none any more; compare the tip of the base (--from) with the merge result (--to)"
+    )]
+    FormerOwners,
+    #[error(
         "the registry of --from {from} is refused by check, so nothing can be compared with it: name an \
          earlier commit, or what the daemon serves (live=URL)"
     )]
@@ -190,6 +196,9 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Exit {
 
 /// The plan, or why the registry of `--to` is refused.
 fn plan(args: &Args, io: &mut Io<'_>) -> Result<Result<Report, Refused>, PlanFault> {
+    if args.merge_base && args.approved_by.is_some() {
+        return Err(PlanFault::FormerOwners);
+    }
     let clock = Clock::of_this_machine();
     let settings = args.settings()?;
     let mut last_use = match &args.last_use {
@@ -205,7 +214,12 @@ fn plan(args: &Args, io: &mut Io<'_>) -> Result<Result<Report, Refused>, PlanFau
         }
     }
     if let Some(path) = &args.overlay {
-        last_use.overlay.extend(overlay::read(path)?);
+        // The figures have the overlay too, as it was then.
+        for taken in overlay::read(path)? {
+            if !last_use.overlay.contains(&taken) {
+                last_use.overlay.push(taken);
+            }
+        }
     }
     let asked = Asked {
         from: &args.from,

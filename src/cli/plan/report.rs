@@ -13,6 +13,9 @@ use crate::registry::load::LoadError;
 use crate::registry::meaning::{Class, Facts, Statement, explain};
 use crate::registry::meaning::{Side as Which, count};
 
+/// When an operator can release what is held back.
+pub(super) const ONCE_MERGED: &str = "once it is merged and waits at the daemon";
+
 /// A plan.
 pub(super) struct Report {
     /// The registry before the change.
@@ -143,9 +146,13 @@ impl Report {
         !self.told.is_empty()
     }
 
-    /// Whether the change may not go on as it is.
+    /// Whether the change may not go on as it is. What is held back may be merged once all who must have
+    /// agreed: it waits at the daemon then.
     pub(super) fn is_refused(&self) -> bool {
-        self.held.is_some() || self.missing() > 0
+        match self.approved {
+            Some(_) => self.missing() > 0,
+            None => self.held.is_some(),
+        }
     }
 
     /// How many statements are of this class.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
 
 use super::super::Io;
-use super::report::{Refused, Report, Told, approvers};
+use super::report::{ONCE_MERGED, Refused, Report, Told, approvers};
 use crate::domain::ClientId;
 use crate::registry::approval::Approval;
 use crate::registry::diagnostic::Renderer;
@@ -107,7 +107,7 @@ fn held(report: &Report, page: &mut Page) {
         ));
     }
     page.line(&format!(
-        "  once it is live: grantd registry accept {}",
+        "  {ONCE_MERGED}: grantd registry accept {}",
         held.hash
     ));
 }

@@ -153,6 +153,30 @@ fn each_change_asks_the_owners_that_it_concerns() {
 }
 
 #[test]
+fn what_is_lost_is_told_by_its_scopes() {
+    const ALL: &str = "billing = [\"read\", \"release\"], fleet = [\"read\"]";
+    let of = |grants: &str| {
+        let now = "billing = [\"read\"], fleet = [\"read\"]";
+        registry(&BASE.replace(now, grants), POLICY)
+    };
+    for (grants, expected) in [
+        (
+            "billing = [\"read\"], fleet = [\"read\"]",
+            "client ledger loses release on billing",
+        ),
+        (
+            "billing = [\"read\", \"release\"]",
+            "client ledger loses access to fleet",
+        ),
+    ] {
+        let approvals = asked(&of(ALL), &of(grants));
+        let reasons = approvals.iter().flat_map(|it| &it.reasons);
+        let told: Vec<String> = reasons.map(|it| it.text.to_string()).collect();
+        assert_eq!(told, [expected]);
+    }
+}
+
+#[test]
 fn what_is_new_asks_its_own_owner_and_those_of_what_it_gains_on() {
     let new = "[client.stray]\n";
     let client =

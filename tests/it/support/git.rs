@@ -19,6 +19,13 @@ impl WorkTree {
         tree
     }
 
+    /// The one that is in this folder.
+    pub fn at(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+        }
+    }
+
     /// A bare repository with the commits of this stream of `git fast-import`.
     pub fn import(folder: &Path, stream: &str) -> Self {
         let tree = Self {

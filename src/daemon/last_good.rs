@@ -217,7 +217,7 @@ impl LastGood {
         let seen = self.clock.now_seconds();
         let mark = KeptMark { number, seen };
         let store = Arc::clone(&self.store);
-        let noted = self.tasks.blocking(move || store.set_kept_mark(mark)).await;
+        let noted = self.tasks.blocking(move || store.note_seen(mark)).await;
         match noted {
             Some(Err(full @ StoreError::NoRoom { .. })) => debug!(error = %full, "not noted"),
             Some(Err(failure)) => self.failed(&failure),

@@ -20,6 +20,7 @@ mod compact;
 mod files;
 mod record;
 mod replay;
+mod writing;
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -33,9 +34,10 @@ pub use record::Seal;
 
 use super::source::Source;
 use crate::domain::Digest;
-use files::{BASE, Folder, LOG, failed};
-use record::{Chain, FIRST_LINE, MAX_BODY, MAX_PATH, u64_of};
+use files::{BASE, FOLDED, Folder, LOG, failed};
+use record::{FIRST_LINE, MAX_BODY, MAX_PATH, u64_of};
 use replay::{Part, Replayed, Spot};
+use writing::Writing;
 
 /// A log shorter than this is never folded into the base: a thousand changes of usual files.
 const LEAST_LOG: u64 = 1024 * 1024;
@@ -126,6 +128,10 @@ struct State {
     suspect: bool,
     /// Damage was found: the next change writes everything anew.
     renew: bool,
+    /// A folding is under way: another one waits for the next change.
+    folding: bool,
+    /// Counts the bases that changes wrote: a folding that began before the last one is void.
+    bases: u64,
 }
 
 /// A file as it is kept.
@@ -144,7 +150,7 @@ impl Keep {
             folder: Folder::new(folder),
             state: Mutex::default(),
         };
-        keep.folder.tidy();
+        keep.folder.tidy(&[BASE, LOG, FOLDED]);
         let found = match keep.read(served) {
             Ok(Some(kept)) => Found::Whole(kept),
             Ok(None) => Found::Nothing,
@@ -186,7 +192,7 @@ impl Keep {
             _ => self.write_base(&mut state, files, &seal),
         };
         if written.is_err() {
-            self.folder.tidy();
+            self.folder.tidy(&[BASE, LOG]);
         }
         written?;
         state.number = number;
@@ -199,9 +205,10 @@ impl Keep {
     /// [`KeepError`] when it can't be moved; it is not used all the same.
     pub fn set_aside(&self) -> Result<PathBuf, KeepError> {
         let mut state = self.state();
-        let number = state.number;
         *state = State {
-            number,
+            number: state.number,
+            folding: state.folding,
+            bases: state.bases.saturating_add(1),
             ..State::default()
         };
         self.folder.set_aside()
@@ -308,6 +315,7 @@ impl Keep {
     ) -> Result<(), KeepError> {
         let bytes = files.iter().map(|file| size(file)).sum();
         self.folder.room(bytes)?;
+        state.bases = state.bases.saturating_add(1);
         let mut base = self.folder.begin(BASE)?;
         let mut writing = Writing::new(Part::Base, base.length());
         let mut places = HashMap::with_capacity(files.len());
@@ -417,76 +425,6 @@ impl<'a> Change<'a> {
 /// Bytes of a file's record.
 fn size(file: &Source) -> u64 {
     u64_of(file.path().len() + file.text().len() + 2 + record::AROUND)
-}
-
-/// A batch that is being written.
-struct Writing {
-    part: Part,
-    start: u64,
-    gathered: Vec<u8>,
-    chain: Chain,
-}
-
-impl Writing {
-    const fn new(part: Part, start: u64) -> Self {
-        Self {
-            part,
-            start,
-            gathered: Vec::new(),
-            chain: Chain::EMPTY,
-        }
-    }
-
-    fn file(&mut self, file: &Source) -> Place {
-        let before = self.gathered.len();
-        let bytes = file.text().as_bytes();
-        let checksum = record::write_file(file.path(), bytes, &mut self.gathered);
-        self.chain = self.chain.with(&checksum);
-        Place {
-            digest: *file.digest(),
-            spot: Spot {
-                part: self.part,
-                start: self.start + u64_of(before),
-                length: u64_of(self.gathered.len() - before),
-            },
-        }
-    }
-
-    fn gone(&mut self, path: &str) {
-        let checksum = record::write_gone(path, &mut self.gathered);
-        self.chain = self.chain.with(&checksum);
-    }
-
-    /// A record as it stands elsewhere.
-    fn raw(&mut self, record: &[u8], checksum: &Digest) -> Spot {
-        let start = self.start + u64_of(self.gathered.len());
-        self.gathered.extend_from_slice(record);
-        self.chain = self.chain.with(checksum);
-        Spot {
-            part: self.part,
-            start,
-            length: u64_of(record.len()),
-        }
-    }
-
-    fn seal(&mut self, seal: &Seal) {
-        record::write_seal(seal, &self.chain, &mut self.gathered);
-    }
-
-    /// Writes what is gathered, when it is more than this.
-    fn flush(
-        &mut self,
-        most: usize,
-        write: impl FnOnce(&[u8]) -> Result<(), KeepError>,
-    ) -> Result<(), KeepError> {
-        if self.gathered.len() <= most {
-            return Ok(());
-        }
-        write(&self.gathered)?;
-        self.start += u64_of(self.gathered.len());
-        self.gathered.clear();
-        Ok(())
-    }
 }
 
 #[cfg(test)]

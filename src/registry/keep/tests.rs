@@ -241,8 +241,41 @@ fn a_folding_that_is_stopped_leaves_no_trace() {
     let compaction = keep.outgrown(&last).unwrap();
     keep.compact(&compaction, || true).unwrap();
     drop(keep);
-    assert!(!folder.path().join("base.new").exists());
+    assert!(!folder.path().join("folded.new").exists());
     assert_eq!(open(folder.path(), Some(21), &states), Ok(21));
+}
+
+#[test]
+fn two_foldings_and_a_base_at_once_spoil_nothing() {
+    let folder = TempDir::new().unwrap();
+    let (keep, mut states) = outgrown(folder.path());
+    let sealed = |number| Seal {
+        number,
+        ..seal(number)
+    };
+    let compaction = keep.outgrown(&sealed(21)).unwrap();
+    assert!(keep.outgrown(&sealed(21)).is_none(), "one at a time");
+    let next = with(states.last().unwrap(), "team/00003.toml", "# meanwhile");
+    states.push(next.clone());
+    let steps = std::cell::Cell::new(0);
+    let stop = || {
+        steps.set(steps.get() + 1);
+        // What the folding has written by now is on disk under its own name.
+        if steps.get() == 8 {
+            keep.state().renew = true;
+            assert_eq!(keep.keep(&sources(&next), seal(22)).unwrap(), 22);
+        }
+        false
+    };
+    keep.compact(&compaction, stop).unwrap();
+    assert_eq!(steps.get(), 10, "it went on to its end");
+    assert!(!folder.path().join("folded.new").exists());
+    let after = with(&next, "team/00004.toml", "# behind");
+    assert_eq!(keep.keep(&sources(&after), seal(23)).unwrap(), 23);
+    states.push(after);
+    assert!(!keep.state().folding, "the next may begin");
+    drop(keep);
+    assert_eq!(open(folder.path(), Some(23), &states), Ok(23));
 }
 
 #[test]
@@ -263,6 +296,7 @@ fn damage_that_a_folding_meets_is_told_and_written_over() {
     let told = keep.compact(&compaction, || false);
     assert!(matches!(told, Err(KeepError::Rot { .. })), "{told:?}");
     assert!(keep.is_damaged());
+    assert!(!keep.state().folding, "the next may begin");
     keep.keep(&sources(&states[20]), seal(22)).unwrap();
     assert!(!keep.is_damaged());
     drop(keep);

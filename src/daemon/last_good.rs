@@ -131,8 +131,29 @@ pub(super) struct LastGood {
 
 impl LastGood {
     /// Keeps a registry; waits for room. `None` when the daemon stops meanwhile.
-    pub(super) async fn keep(&self, served: &Served, files: Vec<Arc<Source>>) -> Option<Seal> {
+    pub(super) async fn keep(
+        &self,
+        served: &Served,
+        files: &Arc<Vec<Arc<Source>>>,
+    ) -> Option<Seal> {
         let stopping = self.tasks.stopping();
+        loop {
+            if let Some(seal) = self.keep_once(served, files).await? {
+                return Some(seal);
+            }
+            tokio::select! {
+                () = stopping.cancelled() => return None,
+                () = tokio::time::sleep(RETRY) => {}
+            }
+        }
+    }
+
+    /// Tries once. `None` when the daemon stops meanwhile, `Some(None)` when it is to be tried again.
+    pub(super) async fn keep_once(
+        &self,
+        served: &Served,
+        files: &Arc<Vec<Arc<Source>>>,
+    ) -> Option<Option<Seal>> {
         let seal = Seal {
             number: 0,
             generation: served.generation,
@@ -141,24 +162,18 @@ impl LastGood {
             form: digest_form(),
             commit: served.commit.clone(),
         };
-        let files = Arc::new(files);
-        loop {
-            let (keep, files, asked) = (Arc::clone(&self.keep), Arc::clone(&files), seal.clone());
-            let kept = self.tasks.blocking(move || keep.keep(&files, asked));
-            match kept.await? {
-                Ok(number) => {
-                    self.health.keep_waits(None);
-                    return Some(Seal { number, ..seal });
-                }
-                Err(error) => {
-                    let why = chain(&error);
-                    warn!(error = why, "a registry waits until it can be kept");
-                    self.health.keep_waits(Some(why));
-                }
+        let (keep, files, asked) = (Arc::clone(&self.keep), Arc::clone(files), seal.clone());
+        let kept = self.tasks.blocking(move || keep.keep(&files, asked));
+        match kept.await? {
+            Ok(number) => {
+                self.health.keep_waits(None);
+                Some(Some(Seal { number, ..seal }))
             }
-            tokio::select! {
-                () = stopping.cancelled() => return None,
-                () = tokio::time::sleep(RETRY) => {}
+            Err(error) => {
+                let why = chain(&error);
+                warn!(error = why, "a registry waits until it can be kept");
+                self.health.keep_waits(Some(why));
+                Some(None)
             }
         }
     }

@@ -471,6 +471,35 @@ async fn fault_5_a_change_waits_for_room_to_be_kept() {
     assert_eq!(grantd.metric("grantd_registry_keep_waiting"), 0.0);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_5_a_start_without_room_to_keep_serves_what_was_kept() {
+    let disk = Tmpfs::new("64m");
+    let state = disk.folder("state");
+    let mut grantd = Grantd::serve().state(&state).start();
+    let before = grantd.readyz()["digest"].clone();
+    assert!(grantd.stop().success());
+    // The store has room for its mark, the kept registry has not.
+    disk.fill(3 << 19);
+    let grantd = Grantd::serve().state(&state).start();
+    assert_eq!(grantd.readyz()["digest"], before);
+    gets_a_token(&grantd, "reader").await;
+    let restored = last(&state, "registry.restored");
+    assert_eq!(restored["data"]["registry"]["digest"], before);
+    assert_eq!(grantd.metric("grantd_registry_keep_waiting"), 1.0);
+    disk.resize("128m");
+    eventually_async("the folder's is kept and served", SOON, async || {
+        let generation = &grantd.readyz()["generation"];
+        (*generation != restored["data"]["registry"]["generation"]).then_some(())
+    })
+    .await;
+    assert_eq!(grantd.metric("grantd_registry_keep_waiting"), 0.0);
+    let applied = last(&state, "registry.applied");
+    assert_eq!(
+        applied["data"]["registry"]["generation"],
+        grantd.readyz()["generation"]
+    );
+}
+
 /// Requests are served while the log is folded into a new base, and the next start finds the last registry.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_is_folded_under_load_and_stays_bounded() {

@@ -130,7 +130,7 @@ pub(super) struct LastGood {
 }
 
 impl LastGood {
-    /// Keeps a registry; waits for room. `None` when the daemon stops meanwhile.
+    /// Keeps a registry; waits for room. `None` when the daemon stops meanwhile or this can never be kept.
     pub(super) async fn keep(
         &self,
         served: &Served,
@@ -148,7 +148,7 @@ impl LastGood {
         }
     }
 
-    /// Tries once. `None` when the daemon stops meanwhile, `Some(None)` when it is to be tried again.
+    /// Tries once. `None` when the daemon stops meanwhile or this can never be kept, `Some(None)` when it is to be tried again.
     pub(super) async fn keep_once(
         &self,
         served: &Served,
@@ -168,6 +168,12 @@ impl LastGood {
             Ok(number) => {
                 self.health.keep_waits(None);
                 Some(Some(Seal { number, ..seal }))
+            }
+            Err(error @ KeepError::TooLong { .. }) => {
+                let why = chain(&error);
+                error!(error = why, "a registry can't be kept: it is not served");
+                self.health.keep_waits(Some(why));
+                None
             }
             Err(error) => {
                 let why = chain(&error);

@@ -105,10 +105,12 @@ impl RegistrySink {
     ) -> Option<(Arc<Served>, Seal)> {
         if let Some(kept) = self.standby.take() {
             let served = self.numbered(applied).await?;
-            if let Some(seal) = self.last_good.keep_once(&served, files).await? {
+            let tried = self.last_good.keep_once(&served, files).await;
+            if let Some(Some(seal)) = tried {
                 return Some((served, seal));
             }
             self.restore(kept, false).await;
+            tried?;
         }
         let served = self.numbered(applied).await?;
         let seal = self.last_good.keep(&served, files).await?;

@@ -32,10 +32,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub use compact::Compaction;
 pub use record::Seal;
 
-use super::source::Source;
+use super::source::{MAX_PATH, Source};
 use crate::domain::Digest;
 use files::{BASE, FOLDED, Folder, LOG, failed};
-use record::{FIRST_LINE, MAX_BODY, MAX_PATH, u64_of};
+use record::{FIRST_LINE, MAX_BODY, u64_of};
 use replay::{Part, Replayed, Spot};
 use writing::Writing;
 
@@ -74,8 +74,8 @@ pub enum KeepError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// A file that no registry folder holds.
-    #[error("the registry file {path} is too long to be kept")]
+    /// A file that no registry folder holds: `load` refuses it. Trying again does not help.
+    #[error("the registry file {path} is too long to be kept, so that this registry is not served")]
     TooLong {
         /// The file.
         path: Arc<str>,

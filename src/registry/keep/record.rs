@@ -20,12 +20,10 @@ use std::io::{ErrorKind, Read};
 use std::sync::Arc;
 
 use crate::domain::{CommitId, Digest, UnixSeconds};
+use crate::registry::source::MAX_PATH;
 
 /// What each file begins with: its name, and the version of this form.
 pub(super) const FIRST_LINE: &[u8; 24] = b"grantd registry, kept 1\n";
-
-/// Most bytes of a path: Linux' own limit (`PATH_MAX`).
-pub(super) const MAX_PATH: usize = 4096;
 
 /// Most bytes of a body: the largest registry file (`load::Limits`, 1 MiB) with its path.
 pub(super) const MAX_BODY: usize = 1024 * 1024 + MAX_PATH + 2;

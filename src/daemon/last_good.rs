@@ -46,6 +46,8 @@ pub(super) struct KeptRegistry {
     /// When the folder was last seen to hold it.
     pub(super) seen: UnixSeconds,
     pub(super) number: u64,
+    /// Whether it was served: else its event is not recorded, nor its mark kept.
+    pub(super) served: bool,
 }
 
 impl Beginning {
@@ -69,8 +71,11 @@ impl Beginning {
             Found::Whole(whole) => match publisher.resume(&whole) {
                 Ok(resumed) => {
                     let kept = KeptRegistry {
-                        seen: mark.map_or(resumed.accepted, |mark| mark.seen),
+                        seen: mark
+                            .filter(|_| whole.served)
+                            .map_or(resumed.accepted, |mark| mark.seen),
                         number: whole.seal.number,
+                        served: whole.served,
                         resumed,
                     };
                     (Some(kept), None)
@@ -185,9 +190,8 @@ impl LastGood {
     }
 
     /// Notes that what was kept is recorded, and served from here on. `false` when the daemon stops.
-    pub(super) async fn served(&self, number: u64) -> bool {
-        let seen = self.clock.now_seconds();
-        let mark = KeptMark { number, seen };
+    pub(super) async fn served(&self, mark: KeptMark) -> bool {
+        let number = mark.number;
         let noted = self.stored(move |store| store.registry_applied(mark)).await;
         self.number.store(number, Ordering::Release);
         if !self.keep.is_damaged() {

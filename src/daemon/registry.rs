@@ -24,7 +24,7 @@ use crate::registry::publish::{Applied, HeldBack, Refusal, Rejected, Revision, U
 use crate::registry::snapshot::Served;
 use crate::registry::source::Source;
 use crate::registry::watch::Sink;
-use crate::store::{Store, StoreError};
+use crate::store::{KeptMark, Store, StoreError};
 use crate::tasks::Tasks;
 use crate::telemetry::status::{self, HeldChange};
 use crate::world::Current;
@@ -83,7 +83,11 @@ impl RegistrySink {
         };
         let before = self.current.load().registry.clone();
         let event = applied_event(&served, applied.previous, &applied.changes);
-        if !self.record(event).await || !self.last_good.served(seal.number).await {
+        let mark = KeptMark {
+            number: seal.number,
+            seen: self.clock.now_seconds(),
+        };
+        if !self.record(event).await || !self.last_good.served(mark).await {
             return;
         }
         self.publish(&served).await;
@@ -153,7 +157,8 @@ impl RegistrySink {
         let KeptRegistry {
             resumed,
             seen,
-            number: _,
+            number,
+            served: was_served,
         } = kept;
         if broken {
             self.is_last_good(seen, true);
@@ -166,6 +171,14 @@ impl RegistrySink {
             since: self.clock.now_seconds(),
             until: self.last_good.until(seen).filter(|_| broken),
         });
+        if !was_served {
+            // The end came between keeping and serving: its event is owed.
+            let event = applied_event(&served, None, &[]);
+            let mark = KeptMark { number, seen };
+            if !self.record(event).await || !self.last_good.served(mark).await {
+                return;
+            }
+        }
         let event = ControlEvent::RegistryRestored(RegistryRestored {
             registry: reference(&served),
             accepted: resumed.accepted,

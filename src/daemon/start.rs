@@ -243,7 +243,8 @@ fn start_registry(
             }
             None => return,
         };
-        let number = beginning.kept.as_ref().map_or(0, |kept| kept.number);
+        let served = beginning.kept.as_ref().filter(|kept| kept.served);
+        let number = served.map_or(0, |kept| kept.number);
         let last_good = LastGood {
             keep: beginning.keep,
             store,

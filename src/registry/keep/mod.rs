@@ -14,7 +14,8 @@
 //!
 //! **Invariant:** when [`Keep::keep`] returns, the registry is on disk. The files of a kept registry are
 //! those of one accepted registry, whole, and of no older one than was served last: an unfinished batch and
-//! one that was never served are cut off, and damage to one that was served is [`Found::Broken`].
+//! one that was never served are cut off, a base that was never served is told, and damage to one that was
+//! served is [`Found::Broken`].
 
 mod compact;
 mod files;
@@ -95,6 +96,9 @@ pub struct Kept {
     pub files: Vec<Arc<Source>>,
     /// What is known of it.
     pub seal: Seal,
+    /// Whether it was served, as far as the mark says. A base that was written anew takes the place of what
+    /// was served before, and an end by force may come before the mark.
+    pub served: bool,
 }
 
 /// What a start finds.
@@ -102,7 +106,7 @@ pub struct Kept {
 pub enum Found {
     /// Nothing was ever kept.
     Nothing,
-    /// A registry, whole: the last one that was served.
+    /// A registry, whole: the last one that was served, or was to be.
     Whole(Kept),
     /// Something that must not be served, and why; it was moved aside.
     Broken(String),
@@ -266,7 +270,11 @@ impl Keep {
         }
         let cut = self.cut(log, &replayed);
         let log = cut.map_err(|error| crate::domain::chain(&error))?;
-        Ok(Some(self.remember(base, log, replayed)))
+        let kept = self.remember(base, log, replayed);
+        Ok(Some(Kept {
+            served: served.is_none_or(|served| kept.seal.number <= served),
+            ..kept
+        }))
     }
 
     /// Cuts off what does not count behind the end of the log.
@@ -303,6 +311,7 @@ impl Keep {
         Kept {
             files,
             seal: replayed.seal,
+            served: true,
         }
     }
 

@@ -49,7 +49,9 @@ fn which(found: Found, states: &[Files]) -> Result<usize, String> {
     match found {
         Found::Nothing => Ok(0),
         Found::Broken(why) => Err(why),
-        Found::Whole(Kept { files, seal: got }) => {
+        Found::Whole(Kept {
+            files, seal: got, ..
+        }) => {
             let number = usize::try_from(got.number).unwrap();
             let texts = files.iter();
             let texts: Files = texts
@@ -303,6 +305,23 @@ fn damage_that_a_folding_meets_is_told_and_written_over() {
     let mut states = states;
     states.push(states[20].clone());
     assert_eq!(open(folder.path(), Some(22), &states), Ok(22));
+}
+
+#[test]
+fn a_base_that_was_never_served_is_told_from_one_that_was() {
+    let folder = TempDir::new().unwrap();
+    let first = company(3, 10);
+    let states = [first.clone(), with(&first, "b.toml", "# b")];
+    let keep = kept(folder.path(), &states[..1]);
+    keep.state().renew = true;
+    assert_eq!(keep.keep(&sources(&states[1]), seal(2)).unwrap(), 2);
+    drop(keep);
+    for (mark, expected) in [(Some(1), false), (Some(2), true), (None, true)] {
+        let found = Keep::open(folder.path(), mark).1;
+        let served = matches!(&found, Found::Whole(kept) if kept.served);
+        assert_eq!(served, expected, "{mark:?}");
+        assert_eq!(which(found, &states), Ok(2));
+    }
 }
 
 #[test]

@@ -47,7 +47,7 @@ pub struct Applied {
     /// What changed since the registry accepted before, also in a run before: nothing at first, when
     /// there was none, and nothing when a refused folder says the same again.
     pub changes: Vec<Change>,
-    /// The digest of the one before; `None` when there was none.
+    /// The digest of the one before; `None` when there was none, or it is not known.
     pub previous: Option<Digest>,
     /// What somebody should look at.
     pub warnings: Vec<Problem>,

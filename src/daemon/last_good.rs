@@ -166,6 +166,7 @@ impl LastGood {
             digest: served.snapshot.digest,
             form: digest_form(),
             commit: served.commit.clone(),
+            dirty: served.dirty,
         };
         let (keep, files, asked) = (Arc::clone(&self.keep), Arc::clone(files), seal.clone());
         let kept = self.tasks.blocking(move || keep.keep(&files, asked));

@@ -167,7 +167,7 @@ impl RegistrySink {
             snapshot: resumed.snapshot,
             generation,
             commit: resumed.commit,
-            dirty: None,
+            dirty: resumed.dirty,
             since: self.clock.now_seconds(),
             until: self.last_good.until(seen).filter(|_| broken),
         });

@@ -175,6 +175,7 @@ impl Publisher {
         Ok(Resumed {
             snapshot,
             commit: kept.seal.commit.clone(),
+            dirty: kept.seal.dirty,
             accepted: kept.seal.accepted,
         })
     }

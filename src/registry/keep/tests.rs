@@ -30,6 +30,7 @@ fn seal(generation: u64) -> Seal {
         commit: CommitId::parse(&"c".repeat(40))
             .ok()
             .filter(|_| generation % 2 == 1),
+        dirty: [None, Some(false), Some(true)][usize::try_from(generation % 3).unwrap()],
     }
 }
 

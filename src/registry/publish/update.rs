@@ -62,6 +62,8 @@ pub struct Resumed {
     pub snapshot: Arc<Snapshot>,
     /// The git commit that it was accepted from.
     pub commit: Option<CommitId>,
+    /// Whether the folder differed from it, where that is known.
+    pub dirty: Option<bool>,
     /// When it was accepted.
     pub accepted: UnixSeconds,
 }

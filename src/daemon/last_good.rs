@@ -46,6 +46,8 @@ pub(super) struct KeptRegistry {
     /// When the folder was last seen to hold it.
     pub(super) seen: UnixSeconds,
     pub(super) number: u64,
+    /// Whether it was served: else its event is not recorded, nor its mark kept.
+    pub(super) served: bool,
 }
 
 impl Beginning {
@@ -69,8 +71,11 @@ impl Beginning {
             Found::Whole(whole) => match publisher.resume(&whole) {
                 Ok(resumed) => {
                     let kept = KeptRegistry {
-                        seen: mark.map_or(resumed.accepted, |mark| mark.seen),
+                        seen: mark
+                            .filter(|_| whole.served)
+                            .map_or(resumed.accepted, |mark| mark.seen),
                         number: whole.seal.number,
+                        served: whole.served,
                         resumed,
                     };
                     (Some(kept), None)
@@ -130,31 +135,16 @@ pub(super) struct LastGood {
 }
 
 impl LastGood {
-    /// Keeps a registry; waits for room. `None` when the daemon stops meanwhile.
-    pub(super) async fn keep(&self, served: &Served, files: Vec<Arc<Source>>) -> Option<Seal> {
+    /// Keeps a registry; waits for room. `None` when the daemon stops meanwhile or this can never be kept.
+    pub(super) async fn keep(
+        &self,
+        served: &Served,
+        files: &Arc<Vec<Arc<Source>>>,
+    ) -> Option<Seal> {
         let stopping = self.tasks.stopping();
-        let seal = Seal {
-            number: 0,
-            generation: served.generation,
-            accepted: served.since,
-            digest: served.snapshot.digest,
-            form: digest_form(),
-            commit: served.commit.clone(),
-        };
-        let files = Arc::new(files);
         loop {
-            let (keep, files, asked) = (Arc::clone(&self.keep), Arc::clone(&files), seal.clone());
-            let kept = self.tasks.blocking(move || keep.keep(&files, asked));
-            match kept.await? {
-                Ok(number) => {
-                    self.health.keep_waits(None);
-                    return Some(Seal { number, ..seal });
-                }
-                Err(error) => {
-                    let why = chain(&error);
-                    warn!(error = why, "a registry waits until it can be kept");
-                    self.health.keep_waits(Some(why));
-                }
+            if let Some(seal) = self.keep_once(served, files).await? {
+                return Some(seal);
             }
             tokio::select! {
                 () = stopping.cancelled() => return None,
@@ -163,10 +153,46 @@ impl LastGood {
         }
     }
 
+    /// Tries once. `None` when the daemon stops meanwhile or this can never be kept, `Some(None)` when it is to be tried again.
+    pub(super) async fn keep_once(
+        &self,
+        served: &Served,
+        files: &Arc<Vec<Arc<Source>>>,
+    ) -> Option<Option<Seal>> {
+        let seal = Seal {
+            number: 0,
+            generation: served.generation,
+            accepted: served.since,
+            digest: served.snapshot.digest,
+            form: digest_form(),
+            commit: served.commit.clone(),
+            dirty: served.dirty,
+        };
+        let (keep, files, asked) = (Arc::clone(&self.keep), Arc::clone(files), seal.clone());
+        let kept = self.tasks.blocking(move || keep.keep(&files, asked));
+        match kept.await? {
+            Ok(number) => {
+                self.health.keep_waits(None);
+                Some(Some(Seal { number, ..seal }))
+            }
+            Err(error @ KeepError::TooLong { .. }) => {
+                let why = chain(&error);
+                error!(error = why, "a registry can't be kept: it is not served");
+                self.health.keep_waits(Some(why));
+                None
+            }
+            Err(error) => {
+                let why = chain(&error);
+                warn!(error = why, "a registry waits until it can be kept");
+                self.health.keep_waits(Some(why));
+                Some(None)
+            }
+        }
+    }
+
     /// Notes that what was kept is recorded, and served from here on. `false` when the daemon stops.
-    pub(super) async fn served(&self, number: u64) -> bool {
-        let seen = self.clock.now_seconds();
-        let mark = KeptMark { number, seen };
+    pub(super) async fn served(&self, mark: KeptMark) -> bool {
+        let number = mark.number;
         let noted = self.stored(move |store| store.registry_applied(mark)).await;
         self.number.store(number, Ordering::Release);
         if !self.keep.is_damaged() {
@@ -217,7 +243,7 @@ impl LastGood {
         let seen = self.clock.now_seconds();
         let mark = KeptMark { number, seen };
         let store = Arc::clone(&self.store);
-        let noted = self.tasks.blocking(move || store.set_kept_mark(mark)).await;
+        let noted = self.tasks.blocking(move || store.note_seen(mark)).await;
         match noted {
             Some(Err(full @ StoreError::NoRoom { .. })) => debug!(error = %full, "not noted"),
             Some(Err(failure)) => self.failed(&failure),

@@ -18,11 +18,13 @@ use crate::domain::{Digest, Lifetime, UnixSeconds};
 use crate::issue::reference;
 use crate::registry::diagnostic::Problem;
 use crate::registry::diff;
+use crate::registry::keep::Seal;
 use crate::registry::ledger::Ledger;
 use crate::registry::publish::{Applied, HeldBack, Refusal, Rejected, Revision, Update};
 use crate::registry::snapshot::Served;
+use crate::registry::source::Source;
 use crate::registry::watch::Sink;
-use crate::store::{Store, StoreError};
+use crate::store::{KeptMark, Store, StoreError};
 use crate::tasks::Tasks;
 use crate::telemetry::status::{self, HeldChange};
 use crate::world::Current;
@@ -42,6 +44,8 @@ pub(super) struct RegistrySink {
     pub(super) clock: Clock,
     pub(super) health: Arc<Health>,
     pub(super) tasks: Tasks,
+    /// What was kept before this start, until the first registry of the folder is.
+    pub(super) standby: Option<KeptRegistry>,
     /// Where the key schedule learns the longest lifetime of a token.
     pub(super) longest_token: watch::Sender<Lifetime>,
 }
@@ -58,25 +62,32 @@ impl Sink for RegistrySink {
 }
 
 impl RegistrySink {
+    /// Takes what a start found: what was kept, and what became of the folder.
+    pub(super) async fn begin(&mut self, kept: Option<KeptRegistry>, update: Update) {
+        match (kept, &update) {
+            (kept, Update::Applied(_)) => self.standby = kept,
+            (Some(kept), _) => {
+                let broken = matches!(update, Update::Rejected(_));
+                self.restore(kept, broken).await;
+            }
+            (None, _) => {}
+        }
+        self.take(update).await;
+    }
+
     /// A change is served only once it is on disk and recorded.
-    async fn apply(&self, applied: Applied) {
-        let Some(generation) = self.next_generation().await else {
+    async fn apply(&mut self, mut applied: Applied) {
+        let files = Arc::new(std::mem::take(&mut applied.files));
+        let Some((served, seal)) = self.keep(&applied, &files).await else {
             return;
         };
         let before = self.current.load().registry.clone();
-        let served = Arc::new(Served {
-            snapshot: applied.snapshot,
-            generation,
-            commit: applied.commit,
-            dirty: applied.dirty,
-            since: self.clock.now_seconds(),
-            until: None,
-        });
-        let Some(seal) = self.last_good.keep(&served, applied.files).await else {
-            return;
-        };
         let event = applied_event(&served, applied.previous, &applied.changes);
-        if !self.record(event).await || !self.last_good.served(seal.number).await {
+        let mark = KeptMark {
+            number: seal.number,
+            seen: self.clock.now_seconds(),
+        };
+        if !self.record(event).await || !self.last_good.served(mark).await {
             return;
         }
         self.publish(&served).await;
@@ -88,6 +99,38 @@ impl RegistrySink {
         for warning in &applied.warnings {
             warn!(file = %warning.place.file, "{}", warning.message);
         }
+    }
+
+    /// Has a registry on disk. While a first one waits for that, what was kept before is served.
+    async fn keep(
+        &mut self,
+        applied: &Applied,
+        files: &Arc<Vec<Arc<Source>>>,
+    ) -> Option<(Arc<Served>, Seal)> {
+        if let Some(kept) = self.standby.take() {
+            let served = self.numbered(applied).await?;
+            let tried = self.last_good.keep_once(&served, files).await;
+            if let Some(Some(seal)) = tried {
+                return Some((served, seal));
+            }
+            self.restore(kept, false).await;
+            tried?;
+        }
+        let served = self.numbered(applied).await?;
+        let seal = self.last_good.keep(&served, files).await?;
+        Some((served, seal))
+    }
+
+    /// Under the next generation; `None` when the daemon stops.
+    async fn numbered(&self, applied: &Applied) -> Option<Arc<Served>> {
+        Some(Arc::new(Served {
+            snapshot: Arc::clone(&applied.snapshot),
+            generation: self.next_generation().await?,
+            commit: applied.commit.clone(),
+            dirty: applied.dirty,
+            since: self.clock.now_seconds(),
+            until: None,
+        }))
     }
 
     /// Before it is served, each credential gets the mark of its last use. A walk over all clients: not on
@@ -105,8 +148,8 @@ impl RegistrySink {
         self.current.publish_registry(served);
     }
 
-    /// Serves what was kept: what the folder holds at the start is not to be served.
-    pub(super) async fn restore(&self, kept: KeptRegistry, broken: bool) {
+    /// Serves what was kept: what the folder holds at the start is not to be served, or not yet.
+    async fn restore(&self, kept: KeptRegistry, broken: bool) {
         let Some(generation) = self.next_generation().await else {
             return;
         };
@@ -114,7 +157,8 @@ impl RegistrySink {
         let KeptRegistry {
             resumed,
             seen,
-            number: _,
+            number,
+            served: was_served,
         } = kept;
         if broken {
             self.is_last_good(seen, true);
@@ -123,10 +167,18 @@ impl RegistrySink {
             snapshot: resumed.snapshot,
             generation,
             commit: resumed.commit,
-            dirty: None,
+            dirty: resumed.dirty,
             since: self.clock.now_seconds(),
             until: self.last_good.until(seen).filter(|_| broken),
         });
+        if !was_served {
+            // The end came between keeping and serving: its event is owed.
+            let event = applied_event(&served, None, &[]);
+            let mark = KeptMark { number, seen };
+            if !self.record(event).await || !self.last_good.served(mark).await {
+                return;
+            }
+        }
         let event = ControlEvent::RegistryRestored(RegistryRestored {
             registry: reference(&served),
             accepted: resumed.accepted,

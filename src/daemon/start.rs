@@ -34,8 +34,8 @@ use crate::listener::{self, Bound, Lag, ListenerCounters};
 use crate::registry::held::Gate;
 use crate::registry::ledger::Ledger;
 use crate::registry::overlay::{EntryId, Overlay};
-use crate::registry::publish::{RegistryCounters, Update};
-use crate::registry::watch::{self as registry_watch, Sink};
+use crate::registry::publish::RegistryCounters;
+use crate::registry::watch as registry_watch;
 use crate::settings::Settings;
 use crate::store::{StateDir, Store, StoreError};
 use crate::tasks::{Ended, Tasks};
@@ -255,7 +255,8 @@ fn start_registry(
             }
             None => return,
         };
-        let number = beginning.kept.as_ref().map_or(0, |kept| kept.number);
+        let served = beginning.kept.as_ref().filter(|kept| kept.served);
+        let number = served.map_or(0, |kept| kept.number);
         let last_good = LastGood {
             keep: beginning.keep,
             store,
@@ -275,16 +276,11 @@ fn start_registry(
             clock,
             health,
             tasks: tasks.clone(),
+            standby: None,
             longest_token,
         };
         registry_watch::log(&beginning.update);
-        if let Some(kept) = beginning.kept
-            && !matches!(beginning.update, Update::Applied(_))
-        {
-            let broken = matches!(beginning.update, Update::Rejected(_));
-            sink.restore(kept, broken).await;
-        }
-        sink.take(beginning.update).await;
+        sink.begin(beginning.kept, beginning.update).await;
         registry_watch::run(settings, beginning.publisher, sink, tasks, (stop, rescan)).await;
     });
 }

@@ -96,6 +96,8 @@ pub struct Publisher {
     accepted: Option<Arc<Snapshot>>,
     /// Whether what was accepted was told in this run.
     told: bool,
+    /// What was taken up was kept and never served: no change can be told against it.
+    resumed_unserved: bool,
     refused: Option<Digest>,
     revision: Revision,
     waiting: Option<Waiting>,
@@ -142,6 +144,7 @@ impl Publisher {
             checker: Checker::new(settings.rules.clone()),
             accepted: None,
             told: false,
+            resumed_unserved: false,
             refused: None,
             revision: Revision::default(),
             waiting: None,
@@ -168,9 +171,11 @@ impl Publisher {
         self.loader.resume(&kept.files);
         self.parsed = files;
         self.accepted = Some(Arc::clone(&snapshot));
+        self.resumed_unserved = !kept.served;
         Ok(Resumed {
             snapshot,
             commit: kept.seal.commit.clone(),
+            dirty: kept.seal.dirty,
             accepted: kept.seal.accepted,
         })
     }
@@ -199,7 +204,10 @@ impl Publisher {
         self.counters.looks.fetch_add(1, Ordering::Relaxed);
         let loaded = self.loader.load();
         let revision = loaded.as_ref().map(Revision::of).unwrap_or_default();
-        match self.judge(loaded) {
+        let update = self.judge(loaded);
+        // From here on it was served, or another one was.
+        self.resumed_unserved = false;
+        match update {
             Some(update) => update,
             // A first look has something to tell; a later call may find the same as before.
             None => Update::Moved(revision),
@@ -303,7 +311,8 @@ impl Publisher {
         let same = known
             .as_ref()
             .filter(|known| known.digest == checked.snapshot.digest);
-        let changes = match &known {
+        let served_before = known.as_ref().filter(|_| !self.resumed_unserved);
+        let changes = match served_before {
             Some(known) => debug_span!("diff").in_scope(|| diff(known, &checked.snapshot)),
             None => Vec::new(),
         };
@@ -320,7 +329,7 @@ impl Publisher {
             snapshot,
             commit: revision.commit,
             dirty: revision.dirty,
-            previous: known.as_ref().map(|known| known.digest),
+            previous: served_before.map(|known| known.digest),
             changes,
             warnings,
             files,

@@ -14,6 +14,10 @@ const MAX_EXCERPT: usize = 160;
 /// Characters shown before the mark of a line that is longer than [`MAX_EXCERPT`].
 const EXCERPT_LEAD: usize = 60;
 
+/// Most bytes of a file's path below the registry's root, as it is shown: Linux' own limit (`PATH_MAX`).
+/// One behind links, or with names that are no UTF-8, can be longer.
+pub const MAX_PATH: usize = 4096;
+
 /// A registry file: where it stands, and what it says.
 #[derive(Debug)]
 pub struct Source {

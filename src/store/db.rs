@@ -33,6 +33,8 @@ pub struct Store {
     /// `None` after a failure. Held over a commit, so that commits count in turn; never on a
     /// request's way.
     witness: Mutex<Option<Witness>>,
+    /// Held where the mark of the kept registry is read and written: two tasks do.
+    pub(super) kept: Mutex<()>,
 }
 
 /// A record as it is stored.
@@ -172,6 +174,7 @@ impl Store {
             file,
             folder: folder.to_owned(),
             witness: Mutex::new(Some(witness)),
+            kept: Mutex::default(),
         };
         let held = store.number(&Key::Commits)?.unwrap_or(0);
         if held < made {

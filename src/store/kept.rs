@@ -3,6 +3,8 @@
 //! The kept registry's own files can't tell whether their end was ever served, nor whether an end is
 //! missing that was: this mark can.
 
+use std::sync::PoisonError;
+
 use super::db::versioned;
 use super::key::Key;
 use super::{Store, StoreError};
@@ -37,19 +39,26 @@ impl Store {
         }))
     }
 
-    /// Keeps that mark.
+    /// Notes when the folder was last seen. Where a later registry was applied meanwhile, the mark stays at
+    /// its number: a start would take that one for never served.
     ///
     /// # Errors
     /// [`StoreError`]: the daemon must stop, unless it [may be tried again](StoreError::NoRoom).
-    pub fn set_kept_mark(&self, mark: KeptMark) -> Result<(), StoreError> {
-        self.commit(&[marked(mark)])
+    pub fn note_seen(&self, mark: KeptMark) -> Result<(), StoreError> {
+        let _alone = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = self.kept_mark()?.map_or(0, |last| last.number);
+        self.commit(&[marked(KeptMark {
+            number: mark.number.max(last),
+            ..mark
+        })])
     }
 
-    /// The same for a registry that was just applied: no released change waits any more.
+    /// Notes that a registry was applied: no released change waits any more.
     ///
     /// # Errors
-    /// As [`Store::set_kept_mark`].
+    /// As [`Store::note_seen`].
     pub fn registry_applied(&self, mark: KeptMark) -> Result<(), StoreError> {
+        let _alone = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         self.commit(&[marked(mark), (Key::ReleasedChange.to_bytes(), None)])
     }
 
@@ -70,7 +79,7 @@ impl Store {
     /// Remembers that an operator released this change.
     ///
     /// # Errors
-    /// As [`Store::set_kept_mark`].
+    /// As [`Store::note_seen`].
     pub fn release_change(&self, change: Digest) -> Result<(), StoreError> {
         let key = Key::ReleasedChange;
         let value = versioned(&key, change.as_bytes());
@@ -80,7 +89,7 @@ impl Store {
     /// Forgets a release: its change waits no more.
     ///
     /// # Errors
-    /// As [`Store::set_kept_mark`].
+    /// As [`Store::note_seen`].
     pub fn forget_release(&self) -> Result<(), StoreError> {
         self.commit(&[(Key::ReleasedChange.to_bytes(), None)])
     }
@@ -114,10 +123,33 @@ mod tests {
         store.forget_release().unwrap();
         assert_eq!(store.released_change().unwrap(), None);
         store.release_change(change).unwrap();
-        store.set_kept_mark(mark(1)).unwrap();
+        store.note_seen(mark(1)).unwrap();
         assert_eq!(store.released_change().unwrap(), Some(change));
         store.registry_applied(mark(2)).unwrap();
         assert_eq!(store.kept_mark().unwrap(), Some(mark(2)));
         assert_eq!(store.released_change().unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_noted_late_never_takes_the_mark_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), OnCorruption::Refuse).unwrap();
+        let mark = |number, seen| KeptMark {
+            number,
+            seen: UnixSeconds::new(seen),
+        };
+        store.registry_applied(mark(2, 10)).unwrap();
+        // Whoever notes this read the number before the second was applied.
+        store.note_seen(mark(1, 20)).unwrap();
+        assert_eq!(store.kept_mark().unwrap(), Some(mark(2, 20)));
+        std::thread::scope(|threads| {
+            threads.spawn(|| (1..40).for_each(|_| store.note_seen(mark(2, 30)).unwrap()));
+            for number in 3..40 {
+                store.registry_applied(mark(number, 30)).unwrap();
+                let found = store.kept_mark().unwrap().map(|found| found.number);
+                assert_eq!(found, Some(number));
+            }
+        });
+        assert_eq!(store.kept_mark().unwrap(), Some(mark(39, 30)));
     }
 }

@@ -187,6 +187,11 @@ fn a_commit_that_is_held_back_says_so_until_it_is_released() {
         told.starts_with(&format!("not live: {second}\n  {first} is served\n")),
         "{told}"
     );
+    // What was kept says also after a restart that it was clean.
+    assert!(daemon.stop().success());
+    daemon = it.deployment.serve();
+    ended(&it.expect(&first, &["--wait", "60s"]), 0);
+
     let (_, rest) = told.split_once("grantd registry accept ").unwrap();
     let hash = rest.split(' ').next().unwrap();
     let config = it.deployment.config();

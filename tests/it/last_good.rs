@@ -10,6 +10,8 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::Value;
 
+use grantd::store::{KeptMark, OnCorruption, Store};
+
 use crate::clock::libfaketime;
 use crate::support::{
     BILLING, Deployment, Grantd, Load, Registry, Seed, Steady, Tmpfs, events, eventually,
@@ -469,6 +471,71 @@ async fn fault_5_a_change_waits_for_room_to_be_kept() {
     })
     .await;
     assert_eq!(grantd.metric("grantd_registry_keep_waiting"), 0.0);
+}
+
+/// The store of a daemon that stopped.
+fn store_of(state: &Path) -> Store {
+    let open = || Store::open(&state.join("db"), OnCorruption::Refuse).ok();
+    eventually("the store opens", SOON, open)
+}
+
+/// The end comes after a base was written anew, and before its event and the mark: the mark is that of the
+/// registry before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_registry_that_was_never_served_gets_its_event() {
+    for broken in [false, true] {
+        let deployment = Deployment::new();
+        let state = deployment.path("state");
+        let mut grantd = deployment.serve();
+        let digest = grantd.readyz()["digest"].clone();
+        assert!(grantd.stop().success());
+        let store = store_of(&state);
+        let mark = store.kept_mark().unwrap().unwrap();
+        let earlier = KeptMark { number: 0, ..mark };
+        store.registry_applied(earlier).unwrap();
+        drop(store);
+        if broken {
+            put(&deployment.path("registry.d"), "bad.toml", BAD);
+        }
+        let mut grantd = deployment.serve();
+        assert_eq!(grantd.readyz()["digest"], digest);
+        let applied = last(&state, "registry.applied");
+        assert_eq!(applied["data"]["registry"]["digest"], digest);
+        assert_eq!(applied["data"]["registry"]["generation"], 2);
+        assert_eq!(applied["data"].get("previous_digest"), None);
+        assert!(grantd.stop().success());
+        let store = store_of(&state);
+        assert!(store.kept_mark().unwrap().unwrap().number >= mark.number);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_5_a_start_without_room_to_keep_serves_what_was_kept() {
+    let disk = Tmpfs::new("64m");
+    let state = disk.folder("state");
+    let mut grantd = Grantd::serve().state(&state).start();
+    let before = grantd.readyz()["digest"].clone();
+    assert!(grantd.stop().success());
+    // The store has room for its mark, the kept registry has not.
+    disk.fill(3 << 19);
+    let grantd = Grantd::serve().state(&state).start();
+    assert_eq!(grantd.readyz()["digest"], before);
+    gets_a_token(&grantd, "reader").await;
+    let restored = last(&state, "registry.restored");
+    assert_eq!(restored["data"]["registry"]["digest"], before);
+    assert_eq!(grantd.metric("grantd_registry_keep_waiting"), 1.0);
+    disk.resize("128m");
+    eventually_async("the folder's is kept and served", SOON, async || {
+        let generation = &grantd.readyz()["generation"];
+        (*generation != restored["data"]["registry"]["generation"]).then_some(())
+    })
+    .await;
+    assert_eq!(grantd.metric("grantd_registry_keep_waiting"), 0.0);
+    let applied = last(&state, "registry.applied");
+    assert_eq!(
+        applied["data"]["registry"]["generation"],
+        grantd.readyz()["generation"]
+    );
 }
 
 /// Requests are served while the log is folded into a new base, and the next start finds the last registry.

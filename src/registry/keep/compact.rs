@@ -2,7 +2,8 @@
 //!
 //! Records are copied as they stand, each after its checksum was looked at, a little at a time: one large
 //! write drove the journal's p99.9 from 2 to 10 ms (`storage.md`). Changes are kept meanwhile; they stay
-//! in the log.
+//! in the log. One folding runs at a time, in a file of its own; a base that a change writes meanwhile
+//! makes it void.
 //!
 //! Two steps, each a rename. Between them the log holds what the base holds too: a start passes over it.
 
@@ -12,10 +13,11 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::files::{BASE, LOG, failed};
+use super::files::{BASE, FOLDED, LOG, failed};
 use super::record::{self, FIRST_LINE, Seal, u64_of};
 use super::replay::{Part, Spot};
-use super::{Keep, KeepError, LEAST_LOG, Place, State, Writing};
+use super::writing::Writing;
+use super::{Keep, KeepError, LEAST_LOG, Place, State};
 use crate::domain::Digest;
 
 /// Bytes that are copied before a pause.
@@ -33,16 +35,20 @@ pub struct Compaction {
     log: File,
     /// Where the log ends for the new base.
     log_end: u64,
+    /// How many bases changes had written.
+    bases: u64,
 }
 
 impl Keep {
-    /// What to fold, if the log has outgrown the base. `seal` is that of the last batch, which is served:
+    /// What to fold, if the log has outgrown the base and no folding is under way: what comes out must be
+    /// handed to [`Keep::compact`], which ends it. `seal` is that of the last batch, which is served:
     /// what is folded can't be taken back any more.
     #[must_use]
     pub fn outgrown(&self, seal: &Seal) -> Option<Compaction> {
-        let state = self.state();
+        let mut state = self.state();
         let ((base, base_length), (log, log_end)) = (state.base.as_ref()?, state.log.as_ref()?);
-        if *log_end <= *base_length.max(&LEAST_LOG) || state.renew || state.number != seal.number {
+        let small = *log_end <= *base_length.max(&LEAST_LOG);
+        if small || state.folding || state.renew || state.number != seal.number {
             return None;
         }
         let places = state.places.iter();
@@ -50,13 +56,16 @@ impl Keep {
             .map(|(path, place)| (Arc::clone(path), place.spot))
             .collect();
         files.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-        Some(Compaction {
+        let compaction = Compaction {
             seal: seal.clone(),
             files,
             base: base.try_clone().ok()?,
             log: log.try_clone().ok()?,
             log_end: *log_end,
-        })
+            bases: state.bases,
+        };
+        state.folding = true;
+        Some(compaction)
     }
 
     /// Makes the new base. Takes seconds; ends early, without a trace, once `stop` says so.
@@ -69,22 +78,20 @@ impl Keep {
         stop: impl Fn() -> bool,
     ) -> Result<(), KeepError> {
         let made = self.fold(compaction, stop);
-        if made.is_err() {
-            self.folder.tidy();
-        }
+        self.folder.tidy(&[FOLDED]);
+        self.state().folding = false;
         made
     }
 
     fn fold(&self, compaction: &Compaction, stop: impl Fn() -> bool) -> Result<(), KeepError> {
         let bytes = compaction.files.iter().map(|(_, spot)| spot.length).sum();
         self.folder.room(bytes)?;
-        let mut base = self.folder.begin(BASE)?;
+        let mut base = self.folder.begin(FOLDED)?;
         let mut writing = Writing::new(Part::Base, base.length());
         let mut spots = HashMap::with_capacity(compaction.files.len());
         let mut bytes = Vec::new();
         for (path, spot) in &compaction.files {
             if stop() {
-                self.folder.tidy();
                 return Ok(());
             }
             let checksum = self.raw(compaction, *spot, &mut bytes)?;
@@ -100,15 +107,14 @@ impl Keep {
         writing.flush(0, |bytes| base.write(bytes))?;
         base.sync()?;
         let mut state = self.state();
-        if state.renew || state.suspect {
+        if state.renew || state.suspect || state.bases != compaction.bases {
             // Written anew meanwhile, or about to be.
-            drop(state);
-            self.folder.tidy();
             return Ok(());
         }
         state.base = Some(self.folder.finish(base, BASE)?);
         state.moved_to_base(&spots, compaction.log_end);
-        self.renew_log(&mut state, compaction.log_end)?;
+        let renewed = self.renew_log(&mut state, compaction.log_end);
+        renewed.inspect_err(|_| self.folder.tidy(&[LOG]))?;
         state.moved_ahead(compaction.log_end);
         Ok(())
     }

@@ -17,6 +17,10 @@ pub(super) const BASE: &str = "base";
 /// What changed since.
 pub(super) const LOG: &str = "log";
 
+/// A base that is made of both in the background, until it takes the place of the base: changes may write a
+/// base of their own meanwhile.
+pub(super) const FOLDED: &str = "folded";
+
 /// Where a damaged pair is moved to.
 pub(super) const BROKEN: &str = "broken";
 
@@ -92,9 +96,9 @@ impl Folder {
         Ok((unnamed.file, unnamed.length))
     }
 
-    /// Removes what an end by force left unnamed.
-    pub(super) fn tidy(&self) {
-        for name in [BASE, LOG] {
+    /// Removes those of these that an error or an end by force left unnamed.
+    pub(super) fn tidy(&self, names: &[&str]) {
+        for name in names {
             let _none = fs::remove_file(self.path.join(format!("{name}.{SUFFIX}")));
         }
     }

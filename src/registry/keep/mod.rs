@@ -14,12 +14,14 @@
 //!
 //! **Invariant:** when [`Keep::keep`] returns, the registry is on disk. The files of a kept registry are
 //! those of one accepted registry, whole, and of no older one than was served last: an unfinished batch and
-//! one that was never served are cut off, and damage to one that was served is [`Found::Broken`].
+//! one that was never served are cut off, a base that was never served is told, and damage to one that was
+//! served is [`Found::Broken`].
 
 mod compact;
 mod files;
 mod record;
 mod replay;
+mod writing;
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -31,11 +33,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub use compact::Compaction;
 pub use record::Seal;
 
-use super::source::Source;
+use super::source::{MAX_PATH, Source};
 use crate::domain::Digest;
-use files::{BASE, Folder, LOG, failed};
-use record::{Chain, FIRST_LINE, MAX_BODY, MAX_PATH, u64_of};
+use files::{BASE, FOLDED, Folder, LOG, failed};
+use record::{FIRST_LINE, MAX_BODY, u64_of};
 use replay::{Part, Replayed, Spot};
+use writing::Writing;
 
 /// A log shorter than this is never folded into the base: a thousand changes of usual files.
 const LEAST_LOG: u64 = 1024 * 1024;
@@ -72,8 +75,8 @@ pub enum KeepError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// A file that no registry folder holds.
-    #[error("the registry file {path} is too long to be kept")]
+    /// A file that no registry folder holds: `load` refuses it. Trying again does not help.
+    #[error("the registry file {path} is too long to be kept, so that this registry is not served")]
     TooLong {
         /// The file.
         path: Arc<str>,
@@ -93,6 +96,9 @@ pub struct Kept {
     pub files: Vec<Arc<Source>>,
     /// What is known of it.
     pub seal: Seal,
+    /// Whether it was served, as far as the mark says. A base that was written anew takes the place of what
+    /// was served before, and an end by force may come before the mark.
+    pub served: bool,
 }
 
 /// What a start finds.
@@ -100,7 +106,7 @@ pub struct Kept {
 pub enum Found {
     /// Nothing was ever kept.
     Nothing,
-    /// A registry, whole: the last one that was served.
+    /// A registry, whole: the last one that was served, or was to be.
     Whole(Kept),
     /// Something that must not be served, and why; it was moved aside.
     Broken(String),
@@ -126,6 +132,10 @@ struct State {
     suspect: bool,
     /// Damage was found: the next change writes everything anew.
     renew: bool,
+    /// A folding is under way: another one waits for the next change.
+    folding: bool,
+    /// Counts the bases that changes wrote: a folding that began before the last one is void.
+    bases: u64,
 }
 
 /// A file as it is kept.
@@ -144,7 +154,7 @@ impl Keep {
             folder: Folder::new(folder),
             state: Mutex::default(),
         };
-        keep.folder.tidy();
+        keep.folder.tidy(&[BASE, LOG, FOLDED]);
         let found = match keep.read(served) {
             Ok(Some(kept)) => Found::Whole(kept),
             Ok(None) => Found::Nothing,
@@ -186,7 +196,7 @@ impl Keep {
             _ => self.write_base(&mut state, files, &seal),
         };
         if written.is_err() {
-            self.folder.tidy();
+            self.folder.tidy(&[BASE, LOG]);
         }
         written?;
         state.number = number;
@@ -199,9 +209,10 @@ impl Keep {
     /// [`KeepError`] when it can't be moved; it is not used all the same.
     pub fn set_aside(&self) -> Result<PathBuf, KeepError> {
         let mut state = self.state();
-        let number = state.number;
         *state = State {
-            number,
+            number: state.number,
+            folding: state.folding,
+            bases: state.bases.saturating_add(1),
             ..State::default()
         };
         self.folder.set_aside()
@@ -259,7 +270,11 @@ impl Keep {
         }
         let cut = self.cut(log, &replayed);
         let log = cut.map_err(|error| crate::domain::chain(&error))?;
-        Ok(Some(self.remember(base, log, replayed)))
+        let kept = self.remember(base, log, replayed);
+        Ok(Some(Kept {
+            served: served.is_none_or(|served| kept.seal.number <= served),
+            ..kept
+        }))
     }
 
     /// Cuts off what does not count behind the end of the log.
@@ -296,6 +311,7 @@ impl Keep {
         Kept {
             files,
             seal: replayed.seal,
+            served: true,
         }
     }
 
@@ -308,6 +324,7 @@ impl Keep {
     ) -> Result<(), KeepError> {
         let bytes = files.iter().map(|file| size(file)).sum();
         self.folder.room(bytes)?;
+        state.bases = state.bases.saturating_add(1);
         let mut base = self.folder.begin(BASE)?;
         let mut writing = Writing::new(Part::Base, base.length());
         let mut places = HashMap::with_capacity(files.len());
@@ -417,76 +434,6 @@ impl<'a> Change<'a> {
 /// Bytes of a file's record.
 fn size(file: &Source) -> u64 {
     u64_of(file.path().len() + file.text().len() + 2 + record::AROUND)
-}
-
-/// A batch that is being written.
-struct Writing {
-    part: Part,
-    start: u64,
-    gathered: Vec<u8>,
-    chain: Chain,
-}
-
-impl Writing {
-    const fn new(part: Part, start: u64) -> Self {
-        Self {
-            part,
-            start,
-            gathered: Vec::new(),
-            chain: Chain::EMPTY,
-        }
-    }
-
-    fn file(&mut self, file: &Source) -> Place {
-        let before = self.gathered.len();
-        let bytes = file.text().as_bytes();
-        let checksum = record::write_file(file.path(), bytes, &mut self.gathered);
-        self.chain = self.chain.with(&checksum);
-        Place {
-            digest: *file.digest(),
-            spot: Spot {
-                part: self.part,
-                start: self.start + u64_of(before),
-                length: u64_of(self.gathered.len() - before),
-            },
-        }
-    }
-
-    fn gone(&mut self, path: &str) {
-        let checksum = record::write_gone(path, &mut self.gathered);
-        self.chain = self.chain.with(&checksum);
-    }
-
-    /// A record as it stands elsewhere.
-    fn raw(&mut self, record: &[u8], checksum: &Digest) -> Spot {
-        let start = self.start + u64_of(self.gathered.len());
-        self.gathered.extend_from_slice(record);
-        self.chain = self.chain.with(checksum);
-        Spot {
-            part: self.part,
-            start,
-            length: u64_of(record.len()),
-        }
-    }
-
-    fn seal(&mut self, seal: &Seal) {
-        record::write_seal(seal, &self.chain, &mut self.gathered);
-    }
-
-    /// Writes what is gathered, when it is more than this.
-    fn flush(
-        &mut self,
-        most: usize,
-        write: impl FnOnce(&[u8]) -> Result<(), KeepError>,
-    ) -> Result<(), KeepError> {
-        if self.gathered.len() <= most {
-            return Ok(());
-        }
-        write(&self.gathered)?;
-        self.start += u64_of(self.gathered.len());
-        self.gathered.clear();
-        Ok(())
-    }
 }
 
 #[cfg(test)]

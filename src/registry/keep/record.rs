@@ -8,7 +8,8 @@
 //! G        path                                    a file is gone
 //! S        number (8), generation (8), accepted (8, Unix seconds), digest (32),
 //!          count of the batch's records (4), their chain (32),
-//!          length of the form (1), form, commit or nothing
+//!          length of the form (1), form, commit or nothing,
+//!          and behind it 0 (clean), 1 (dirty) or nothing (not known)
 //! ```
 //! Records up to a seal (`S`) are a batch: one accepted change. The chain of a batch is a hash over the
 //! checksums of its records, so that a seal closes just the records before it.
@@ -20,12 +21,10 @@ use std::io::{ErrorKind, Read};
 use std::sync::Arc;
 
 use crate::domain::{CommitId, Digest, UnixSeconds};
+use crate::registry::source::MAX_PATH;
 
 /// What each file begins with: its name, and the version of this form.
 pub(super) const FIRST_LINE: &[u8; 24] = b"grantd registry, kept 1\n";
-
-/// Most bytes of a path: Linux' own limit (`PATH_MAX`).
-pub(super) const MAX_PATH: usize = 4096;
 
 /// Most bytes of a body: the largest registry file (`load::Limits`, 1 MiB) with its path.
 pub(super) const MAX_BODY: usize = 1024 * 1024 + MAX_PATH + 2;
@@ -46,6 +45,10 @@ const FILE: u8 = b'F';
 const GONE: u8 = b'G';
 const SEAL: u8 = b'S';
 
+/// Behind the commit: no character of one.
+const CLEAN: u8 = 0;
+const DIRTY: u8 = 1;
+
 /// What closes a batch: which registry its files make.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seal {
@@ -61,6 +64,8 @@ pub struct Seal {
     pub form: Arc<str>,
     /// The git commit, where the folder was in a work tree.
     pub commit: Option<CommitId>,
+    /// Whether the folder differed from it, where that is known.
+    pub dirty: Option<bool>,
 }
 
 /// The count of a batch's records, and the hash over their checksums.
@@ -153,7 +158,12 @@ pub(super) fn write_gone(path: &str, out: &mut Vec<u8>) -> Digest {
 /// Writes a seal.
 pub(super) fn write_seal(seal: &Seal, chain: &Chain, out: &mut Vec<u8>) {
     let form = seal.form.as_bytes();
-    let parts: [&[u8]; 9] = [
+    let dirty: &[u8] = match seal.dirty {
+        None => &[],
+        Some(false) => &[CLEAN],
+        Some(true) => &[DIRTY],
+    };
+    let parts: [&[u8]; 10] = [
         &seal.number.to_be_bytes(),
         &seal.generation.to_be_bytes(),
         &seal.accepted.get().to_be_bytes(),
@@ -163,6 +173,7 @@ pub(super) fn write_seal(seal: &Seal, chain: &Chain, out: &mut Vec<u8>) {
         &[u8::try_from(form.len()).unwrap_or(u8::MAX)],
         form,
         seal.commit.as_ref().map_or("", CommitId::as_str).as_bytes(),
+        dirty,
     ];
     write(SEAL, &parts, out);
 }
@@ -305,6 +316,11 @@ fn parse_seal(body: &[u8]) -> Option<Record> {
     let (hash, _) = rest.split_first_chunk::<32>()?;
     let (length, texts) = body.get(SEAL_FIXED..)?.split_first()?;
     let (form, commit) = texts.split_at_checked(usize::from(*length))?;
+    let (commit, dirty) = match commit.split_last() {
+        Some((&CLEAN, commit)) => (commit, Some(false)),
+        Some((&DIRTY, commit)) => (commit, Some(true)),
+        _ => (commit, None),
+    };
     let commit = match std::str::from_utf8(commit).ok()? {
         "" => None,
         text => Some(CommitId::parse(text).ok()?),
@@ -316,6 +332,7 @@ fn parse_seal(body: &[u8]) -> Option<Record> {
         digest: Digest::from_bytes(*digest),
         form: Arc::from(std::str::from_utf8(form).ok()?),
         commit,
+        dirty,
     };
     let chain = Chain {
         count: u32::from_be_bytes(*count),

@@ -30,6 +30,7 @@ fn seal(generation: u64) -> Seal {
         commit: CommitId::parse(&"c".repeat(40))
             .ok()
             .filter(|_| generation % 2 == 1),
+        dirty: [None, Some(false), Some(true)][usize::try_from(generation % 3).unwrap()],
     }
 }
 
@@ -49,7 +50,9 @@ fn which(found: Found, states: &[Files]) -> Result<usize, String> {
     match found {
         Found::Nothing => Ok(0),
         Found::Broken(why) => Err(why),
-        Found::Whole(Kept { files, seal: got }) => {
+        Found::Whole(Kept {
+            files, seal: got, ..
+        }) => {
             let number = usize::try_from(got.number).unwrap();
             let texts = files.iter();
             let texts: Files = texts
@@ -241,8 +244,41 @@ fn a_folding_that_is_stopped_leaves_no_trace() {
     let compaction = keep.outgrown(&last).unwrap();
     keep.compact(&compaction, || true).unwrap();
     drop(keep);
-    assert!(!folder.path().join("base.new").exists());
+    assert!(!folder.path().join("folded.new").exists());
     assert_eq!(open(folder.path(), Some(21), &states), Ok(21));
+}
+
+#[test]
+fn two_foldings_and_a_base_at_once_spoil_nothing() {
+    let folder = TempDir::new().unwrap();
+    let (keep, mut states) = outgrown(folder.path());
+    let sealed = |number| Seal {
+        number,
+        ..seal(number)
+    };
+    let compaction = keep.outgrown(&sealed(21)).unwrap();
+    assert!(keep.outgrown(&sealed(21)).is_none(), "one at a time");
+    let next = with(states.last().unwrap(), "team/00003.toml", "# meanwhile");
+    states.push(next.clone());
+    let steps = std::cell::Cell::new(0);
+    let stop = || {
+        steps.set(steps.get() + 1);
+        // What the folding has written by now is on disk under its own name.
+        if steps.get() == 8 {
+            keep.state().renew = true;
+            assert_eq!(keep.keep(&sources(&next), seal(22)).unwrap(), 22);
+        }
+        false
+    };
+    keep.compact(&compaction, stop).unwrap();
+    assert_eq!(steps.get(), 10, "it went on to its end");
+    assert!(!folder.path().join("folded.new").exists());
+    let after = with(&next, "team/00004.toml", "# behind");
+    assert_eq!(keep.keep(&sources(&after), seal(23)).unwrap(), 23);
+    states.push(after);
+    assert!(!keep.state().folding, "the next may begin");
+    drop(keep);
+    assert_eq!(open(folder.path(), Some(23), &states), Ok(23));
 }
 
 #[test]
@@ -263,12 +299,30 @@ fn damage_that_a_folding_meets_is_told_and_written_over() {
     let told = keep.compact(&compaction, || false);
     assert!(matches!(told, Err(KeepError::Rot { .. })), "{told:?}");
     assert!(keep.is_damaged());
+    assert!(!keep.state().folding, "the next may begin");
     keep.keep(&sources(&states[20]), seal(22)).unwrap();
     assert!(!keep.is_damaged());
     drop(keep);
     let mut states = states;
     states.push(states[20].clone());
     assert_eq!(open(folder.path(), Some(22), &states), Ok(22));
+}
+
+#[test]
+fn a_base_that_was_never_served_is_told_from_one_that_was() {
+    let folder = TempDir::new().unwrap();
+    let first = company(3, 10);
+    let states = [first.clone(), with(&first, "b.toml", "# b")];
+    let keep = kept(folder.path(), &states[..1]);
+    keep.state().renew = true;
+    assert_eq!(keep.keep(&sources(&states[1]), seal(2)).unwrap(), 2);
+    drop(keep);
+    for (mark, expected) in [(Some(1), false), (Some(2), true), (None, true)] {
+        let found = Keep::open(folder.path(), mark).1;
+        let served = matches!(&found, Found::Whole(kept) if kept.served);
+        assert_eq!(served, expected, "{mark:?}");
+        assert_eq!(which(found, &states), Ok(2));
+    }
 }
 
 #[test]

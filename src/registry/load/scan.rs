@@ -21,7 +21,7 @@ use super::entry::{
 };
 use super::{Limits, LoadError};
 use crate::registry::diagnostic::{Problem, Rule};
-use crate::registry::source::Place;
+use crate::registry::source::{MAX_PATH, Place};
 
 /// Most problems of entries that are told: the rest is more of the same.
 const MAX_PROBLEMS: usize = 100;
@@ -271,6 +271,19 @@ impl Walk<'_> {
             );
             return Ok(());
         }
+        let path: Arc<str> = Arc::from(shown.to_string_lossy());
+        if path.len() > MAX_PATH {
+            let message = format!(
+                "the path of this file has {} bytes, more than {MAX_PATH}",
+                path.len()
+            );
+            self.problem(
+                shown,
+                &message,
+                "put it into fewer folders, or shorten names",
+            );
+            return Ok(());
+        }
         self.files += 1;
         if self.files > self.limits.files {
             return Err(Stop::Files);
@@ -290,7 +303,6 @@ impl Walk<'_> {
         if self.bytes > self.limits.total_bytes {
             return Err(Stop::Bytes);
         }
-        let path: Arc<str> = Arc::from(shown.to_string_lossy());
         let same = at.as_os_str() == OsStr::new(&*path);
         let at = (!same).then(|| Box::from(at));
         self.entries.push((path, Entry { at, stamp }));

@@ -44,6 +44,27 @@ fn messages(loaded: &Loaded) -> Vec<String> {
 }
 
 #[test]
+fn a_path_that_is_too_long_to_be_kept_is_a_problem() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let root = tempfile::tempdir().unwrap();
+    write(root.path(), "a.toml", "");
+    // Each byte that is no UTF-8 is shown as three: a path of 1,500 bytes as one of 4,500.
+    let name = [0xff; 250];
+    let mut folder = root.path().to_owned();
+    folder.extend([std::ffi::OsStr::from_bytes(&name); 6]);
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("b.toml"), "").unwrap();
+    let loaded = load(root.path()).unwrap();
+    assert_eq!(paths(&loaded), ["a.toml"]);
+    let told = messages(&loaded);
+    assert!(
+        told.len() == 1 && told[0].ends_with("has 4512 bytes, more than 4096"),
+        "{told:?}"
+    );
+}
+
+#[test]
 fn reads_what_ends_in_toml_at_any_depth_and_skips_dots() {
     let root = tempfile::tempdir().unwrap();
     for path in [

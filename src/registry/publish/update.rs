@@ -47,7 +47,7 @@ pub struct Applied {
     /// What changed since the registry accepted before, also in a run before: nothing at first, when
     /// there was none, and nothing when a refused folder says the same again.
     pub changes: Vec<Change>,
-    /// The digest of the one before; `None` when there was none.
+    /// The digest of the one before; `None` when there was none, or it is not known.
     pub previous: Option<Digest>,
     /// What somebody should look at.
     pub warnings: Vec<Problem>,
@@ -62,6 +62,8 @@ pub struct Resumed {
     pub snapshot: Arc<Snapshot>,
     /// The git commit that it was accepted from.
     pub commit: Option<CommitId>,
+    /// Whether the folder differed from it, where that is known.
+    pub dirty: Option<bool>,
     /// When it was accepted.
     pub accepted: UnixSeconds,
 }

@@ -9,6 +9,7 @@
 //! record is tried again each second, also after a restart.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -65,12 +66,15 @@ pub(super) struct Emergencies {
     pub(super) clock: Clock,
     pub(super) health: Arc<Health>,
     pub(super) tasks: Tasks,
+    /// The highest number that an entry has had.
+    pub(super) last: Arc<AtomicU64>,
 }
 
 /// What is left to do once a command was taken.
 pub(super) enum Work {
-    /// Keep and record an entry that is in force, then answer. Whether this command put it there.
-    Keep(Arc<Entry>, bool, Answer),
+    /// Keep and record what is in force, then answer: the entry that this command put there, or would put
+    /// there if another did not say as much. Whether it put it there.
+    Keep(Box<Entry>, bool, Answer),
     /// Drop an entry, then answer.
     Drop(Dropping, Answer),
 }
@@ -87,12 +91,7 @@ type Answer = oneshot::Sender<Result<Done, Overruled>>;
 
 impl Emergencies {
     /// Takes commands until the daemon stops. It waits for nothing but commands.
-    pub(super) async fn take(
-        self,
-        mut last: EntryId,
-        mut changes: mpsc::Receiver<Change>,
-        work: mpsc::Sender<Work>,
-    ) {
+    pub(super) async fn take(self, mut changes: mpsc::Receiver<Change>, work: mpsc::Sender<Work>) {
         let stopping = self.tasks.stopping();
         loop {
             let change = tokio::select! {
@@ -116,20 +115,13 @@ impl Emergencies {
                     };
                     Work::Drop(dropping, answer)
                 }
-                Command::Take(taking) => {
-                    let next = EntryId::new(last.get().saturating_add(1));
-                    match self.take_away(taking, next, (caller, reason)) {
-                        Err(overruled) => {
-                            tell(answer, Err(overruled));
-                            continue;
-                        }
-                        Ok(entry) => {
-                            let changed = entry.id == next;
-                            last = last.max(entry.id);
-                            Work::Keep(entry, changed, answer)
-                        }
+                Command::Take(taking) => match self.take_away(taking, (caller, reason)) {
+                    Err(overruled) => {
+                        tell(answer, Err(overruled));
+                        continue;
                     }
-                }
+                    Ok((entry, changed)) => Work::Keep(Box::new(entry), changed, answer),
+                },
             };
             if let Err(full) = work.try_send(next) {
                 self.answer_early(full.into_inner());
@@ -137,23 +129,22 @@ impl Emergencies {
         }
     }
 
-    /// Puts an entry in force, in memory alone; or finds the one that takes as much away already.
+    /// Puts an entry in force, in memory alone; or finds the one that takes as much away already. Whether it
+    /// put it there.
     fn take_away(
         &self,
         taking: Taking,
-        id: EntryId,
         (caller, reason): (Caller, Option<Reason>),
-    ) -> Result<Arc<Entry>, Overruled> {
+    ) -> Result<(Entry, bool), Overruled> {
         let (world, now) = (self.current.load(), self.clock.now_seconds());
         let last = last_expiry(world.rings.as_deref());
         let what = taking.what(now, last.unwrap_or_else(|| now.plus(UNKNOWN_LIFETIME)))?;
-        if let Some(held) = world.overlay.covers(&what) {
-            return Ok(Arc::clone(held));
+        let held = world.overlay.covers(&what).map(|held| held.id);
+        if held.is_none() {
+            world.overlay.has_room()?;
         }
-        world.overlay.has_room()?;
-        warn!(entry = %id, %caller, "an operator takes away: {what}");
         let entry = Entry {
-            id,
+            id: held.unwrap_or_else(|| self.next_id()),
             what,
             by: caller,
             at: now,
@@ -161,16 +152,28 @@ impl Emergencies {
             kept: false,
             recorded: false,
         };
-        self.current
-            .change_overlay(|overlay| overlay.with(entry.clone()));
-        Ok(Arc::new(entry))
+        if held.is_none() {
+            warn!(entry = %entry.id, %caller, "an operator takes away: {}", entry.what);
+            self.current
+                .change_overlay(|overlay| overlay.with(entry.clone()));
+        }
+        Ok((entry, held.is_none()))
+    }
+
+    /// A number that no entry has had.
+    fn next_id(&self) -> EntryId {
+        // The highest number is as far away as the end of the range.
+        EntryId::new(self.last.fetch_add(1, Ordering::Relaxed).wrapping_add(1))
     }
 
     /// There is more to write than waits its turn: what was taken away is in force all the same.
     fn answer_early(&self, work: Work) {
         match work {
-            Work::Keep(entry, changed, answer) => tell(answer, self.now_done(&entry, changed)),
-            Work::Drop(_, answer) => tell(answer, Err(Overruled::Stopping)),
+            Work::Keep(entry, true, answer) => tell(answer, self.now_done(&entry, true)),
+            // What says so already may be on its way out.
+            Work::Keep(_, false, answer) | Work::Drop(_, answer) => {
+                tell(answer, Err(Overruled::Stopping))
+            }
         }
     }
 
@@ -190,9 +193,10 @@ impl Emergencies {
                     self.forget_what_is_over().await;
                     self.settle().await;
                 }
-                Some(Work::Keep(entry, changed, answer)) => {
+                Some(Work::Keep(mut entry, changed, answer)) => {
+                    let again = put_again(&self.current, &mut entry, || self.next_id());
                     self.settle().await;
-                    tell(answer, self.now_done(&entry, changed));
+                    tell(answer, self.now_done(&entry, changed || again));
                 }
                 Some(Work::Drop(dropping, answer)) => {
                     let dropped = self.give_back(dropping).await;
@@ -343,6 +347,17 @@ impl Emergencies {
     }
 }
 
+/// Puts an entry in force again where a command before has given it back meanwhile; whether it did.
+fn put_again(current: &Current, entry: &mut Entry, id: impl FnOnce() -> EntryId) -> bool {
+    if current.load().overlay.covers(&entry.what).is_some() {
+        return false;
+    }
+    (entry.id, entry.kept, entry.recorded) = (id(), false, false);
+    warn!(entry = %entry.id, caller = %entry.by, "an operator takes away again: {}", entry.what);
+    current.change_overlay(|overlay| overlay.with(entry.clone()));
+    true
+}
+
 /// No token that any key here has signed expires later.
 fn last_expiry(rings: Option<&Rings>) -> Option<UnixSeconds> {
     let keys = rings?.rings().iter().flat_map(Ring::keys);
@@ -389,4 +404,34 @@ fn event_of(entry: &Entry, registry: Option<&Snapshot>) -> ControlEvent {
 /// Whoever asked may have gone away: what was done stands.
 fn tell(answer: Answer, outcome: Result<Done, Overruled>) {
     drop(answer.send(outcome));
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::domain::ClientId;
+
+    #[test]
+    fn a_disable_is_not_lost_to_a_clear_under_way() {
+        let client = ClientId::parse("leaked").unwrap();
+        let held = Entry {
+            id: EntryId::new(5),
+            what: What::Disabled(client.clone()),
+            by: Caller::default(),
+            at: UnixSeconds::new(1),
+            reason: None,
+            kept: true,
+            recorded: true,
+        };
+        let current = Current::taking(Overlay::of([held.clone()]));
+        let mut wanted = held;
+        // As long as it stands, nothing is to be done.
+        assert!(!put_again(&current, &mut wanted, || EntryId::new(6)));
+        current.change_overlay(|overlay| overlay.without(EntryId::new(5)));
+        assert!(put_again(&current, &mut wanted, || EntryId::new(6)));
+        let overlay = Arc::clone(&current.load().overlay);
+        assert_eq!(overlay.disables(&client).unwrap().id, EntryId::new(6));
+        assert_eq!(overlay.len(), 1);
+    }
 }

@@ -338,10 +338,11 @@ fn start_overlay(last: EntryId, asked: mpsc::Receiver<Change>, shared: &Shared, 
         clock: shared.clock,
         health: Arc::clone(&started.health),
         tasks: started.tasks.clone(),
+        last: Arc::new(AtomicU64::new(last.get())),
     };
     let (work, works) = mpsc::channel(admin::MAX_CHANGES);
     let tasks = &started.tasks;
-    tasks.spawn("overlay", emergencies.clone().take(last, asked, work));
+    tasks.spawn("overlay", emergencies.clone().take(asked, work));
     tasks.spawn("overlay-keeper", emergencies.keep(works));
 }
 

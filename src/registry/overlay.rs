@@ -36,6 +36,8 @@ pub struct Overlay {
     of_client: BTreeMap<ClientId, Arc<Entry>>,
     of_token: BTreeMap<TokenId, Arc<Entry>>,
     of_all: Option<Arc<Entry>>,
+    /// Those that another replaced before their events were on record: kept until they are.
+    replaced: Vec<Arc<Entry>>,
 }
 
 impl Overlay {
@@ -62,6 +64,7 @@ impl Overlay {
             + self.of_client.len()
             + self.of_token.len()
             + usize::from(self.of_all.is_some())
+            + self.replaced.len()
     }
 
     /// The entry that disables a client. What every request asks: without entries it is one comparison.
@@ -94,6 +97,7 @@ impl Overlay {
             .chain(self.of_client.values())
             .chain(self.of_token.values())
             .chain(&self.of_all)
+            .chain(&self.replaced)
             .collect();
         entries.sort_by_key(|entry| entry.id);
         entries
@@ -129,8 +133,8 @@ impl Overlay {
         }
     }
 
-    /// The same with one entry more. It replaces one that says less of the same; where one says as much,
-    /// nothing changes.
+    /// The same with one entry more. It replaces one that says less of the same, which stays until it is on
+    /// record; where one says as much, nothing changes.
     #[must_use]
     pub fn with(&self, entry: Entry) -> Self {
         let mut overlay = self.clone();
@@ -184,6 +188,10 @@ impl Overlay {
     fn put(&mut self, entry: Arc<Entry>) {
         if self.covers(&entry.what).is_some() {
             return;
+        }
+        let less = self.place(&entry.what).filter(|less| !less.recorded);
+        if let Some(less) = less.cloned() {
+            self.replaced.push(less);
         }
         match &entry.what {
             What::Disabled(client) => {

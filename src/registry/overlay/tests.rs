@@ -81,6 +81,22 @@ fn what_says_more_replaces_what_says_less() {
 }
 
 #[test]
+fn an_unrecorded_revocation_that_is_replaced_stays_until_it_is_on_record() {
+    let open = |id, before| Entry {
+        recorded: false,
+        ..entry(id, revoked(Tokens::OfClient(client("a")), before))
+    };
+    let overlay = Overlay::of([open(1, 100), open(2, 200)]).with(open(3, 300));
+    assert_eq!(ids(&overlay), [1, 2, 3]);
+    assert_eq!(overlay.len(), 3);
+    let void = overlay.revoked(&client("a"), None, UnixSeconds::new(299));
+    assert_eq!(void.unwrap().id.get(), 3);
+    let first = overlay.noting(|entry| entry.recorded |= entry.id.get() == 1);
+    assert_eq!(ids(&first), [2, 3]);
+    assert_eq!(ids(&overlay.noting(|entry| entry.recorded = true)), [3]);
+}
+
+#[test]
 fn nothing_comes_back_to_life_by_accident() {
     let resource = Arc::new(sample::resource("billing"));
     let registry = |change: fn(&mut crate::registry::snapshot::Client)| {

@@ -3,6 +3,7 @@
 use super::protocol::{Answer, ClientReport, UsePage};
 use super::server::AdminPorts;
 use crate::domain::{ClientId, UnixSeconds};
+use crate::registry::overlay::Overlay;
 use crate::registry::snapshot::Snapshot;
 use crate::registry::suggest;
 
@@ -25,7 +26,7 @@ pub(super) async fn client(ports: &AdminPorts, id: String) -> Answer {
     // Who asks for a client that is not there is told of one with a similar name: all are looked at.
     let found = ports
         .tasks
-        .blocking(move || find(&served.snapshot, &id, seen.now));
+        .blocking(move || find((&served.snapshot, &seen.overlay), &id, seen.now));
     match found.await {
         Some(Ok(client)) => Answer {
             ok: true,
@@ -37,9 +38,13 @@ pub(super) async fn client(ports: &AdminPorts, id: String) -> Answer {
     }
 }
 
-fn find(snapshot: &Snapshot, id: &ClientId, now: UnixSeconds) -> Result<ClientReport, String> {
+fn find(
+    (snapshot, overlay): (&Snapshot, &Overlay),
+    id: &ClientId,
+    now: UnixSeconds,
+) -> Result<ClientReport, String> {
     match snapshot.clients.get(id) {
-        Some(client) => Ok(ClientReport::of(client, now)),
+        Some(client) => Ok(ClientReport::of(client, now).below(overlay, (client, snapshot))),
         None => {
             let names = snapshot.clients.keys().map(ClientId::as_str);
             let advice = suggest::advice(id.as_str(), "clients", names);

@@ -57,14 +57,10 @@ struct ChangeArgs {
 /// What `clear` is told.
 #[derive(Debug, clap::Args)]
 #[group(skip)]
+#[command(group = clap::ArgGroup::new("which entry").args(["entry", "client"]).required(true))]
 pub(super) struct ClearArgs {
     /// The number of the entry, as list shows it.
-    #[arg(
-        value_name = "ENTRY",
-        value_parser = EntryId::parse,
-        conflicts_with = "client",
-        required_unless_present = "client"
-    )]
+    #[arg(value_name = "ENTRY", value_parser = EntryId::parse)]
     entry: Option<EntryId>,
     /// The entry that disables this client.
     #[arg(long, value_name = "ID", value_parser = ClientId::parse)]
@@ -105,6 +101,7 @@ pub(super) struct EnableArgs {
 /// look at neither accept the tokens until then: see docs/operations.md.
 #[derive(Debug, clap::Args)]
 #[group(skip)]
+#[command(group = clap::ArgGroup::new("which tokens").args(["client", "jti", "before"]).required(true).multiple(true))]
 #[command(after_long_help = help::REVOKE)]
 pub(super) struct RevokeArgs {
     /// Those of this client.
@@ -118,8 +115,7 @@ pub(super) struct RevokeArgs {
         long,
         value_name = "TIME",
         value_parser = UnixSeconds::parse_rfc3339,
-        conflicts_with = "jti",
-        required_unless_present_any = ["client", "jti"]
+        conflicts_with = "jti"
     )]
     before: Option<UnixSeconds>,
     #[command(flatten)]

@@ -172,7 +172,7 @@ impl Emergencies {
             Work::Keep(entry, true, answer) => tell(answer, self.now_done(&entry, true)),
             // What says so already may be on its way out.
             Work::Keep(_, false, answer) | Work::Drop(_, answer) => {
-                tell(answer, Err(Overruled::Stopping))
+                tell(answer, Err(Overruled::Stopping));
             }
         }
     }

@@ -67,6 +67,16 @@ impl Overlay {
             + self.replaced.len()
     }
 
+    /// What is taken away of a client: by its name, or of all.
+    #[must_use]
+    pub fn about(&self, client: &ClientId) -> Vec<&Arc<Entry>> {
+        let about = |entry: &&Arc<Entry>| match entry.what.client() {
+            Some(named) => named == client,
+            None => entry.what.token().is_none(),
+        };
+        self.entries().into_iter().filter(about).collect()
+    }
+
     /// The entry that disables a client. What every request asks: without entries it is one comparison.
     #[must_use]
     pub fn disables(&self, client: &ClientId) -> Option<&Arc<Entry>> {

@@ -80,6 +80,11 @@ async fn a_disabled_client_gets_nothing_from_its_next_request_on_until_it_is_ena
         assert!(text.contains(part), "{part} in {text}");
     }
     assert!(text.starts_with("ready\n"), "a note, no fault: {text}");
+    let text = said(&operator.says(&["status", "--client", "reader"]));
+    assert!(
+        text.contains("DISABLED by an operator (entry 1); the registry has it enabled"),
+        "{text}"
+    );
     let metric = "grantd_overlay_entries{kind=\"client_disabled\"}";
     assert_eq!(daemon.metric(metric), 1.0);
     assert_eq!(daemon.metric("grantd_overlay_unsettled"), 0.0);

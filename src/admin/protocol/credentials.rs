@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::overlay::OverlayEntryReport;
 use crate::domain::{ClientId, Owner, UnixSeconds};
+use crate::registry::overlay::Overlay;
 use crate::registry::snapshot::{Client, Snapshot, StoredSecret};
 
 /// Most credentials that a status tells of clients with several: more than anybody reads. Each takes up to
@@ -34,6 +36,9 @@ pub struct ClientReport {
     pub expired: bool,
     /// Its credentials, the oldest first.
     pub credentials: Vec<CredentialReport>,
+    /// What operators took away of it, where it was asked for alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overlay: Vec<OverlayEntryReport>,
 }
 
 /// One credential of a client.
@@ -102,7 +107,21 @@ impl ClientReport {
                 .iter()
                 .map(|secret| CredentialReport::of(secret, now))
                 .collect(),
+            overlay: Vec::new(),
         }
+    }
+
+    /// The same, with what operators took away of it.
+    pub(in crate::admin) fn below(
+        mut self,
+        overlay: &Overlay,
+        (client, registry): (&Client, &Snapshot),
+    ) -> Self {
+        let entries = overlay.about(&client.id).into_iter();
+        self.overlay = entries
+            .map(|entry| OverlayEntryReport::of(entry, Some(registry)))
+            .collect();
+        self
     }
 }
 

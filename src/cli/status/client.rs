@@ -19,6 +19,12 @@ pub(super) fn tell(report: &ClientReport, format: Format, io: &mut Io<'_>) -> st
     page.line("client", &format!("{client}: {name}"));
     page.line("owner", report.owner.as_deref().unwrap_or("nobody"));
     page.line("state", &state(report));
+    for (place, entry) in report.overlay.iter().enumerate() {
+        let name = if place == 0 { "overlay" } else { "" };
+        let (number, since, uid) = (entry.entry, &entry.since, entry.uid);
+        let words = entry.words();
+        page.line(name, &format!("{number}: {words}, by uid {uid} at {since}"));
+    }
     if report.credentials.is_empty() {
         page.line("secrets", "none: it can't get a token");
     }
@@ -34,14 +40,44 @@ pub(super) fn tell(report: &ClientReport, format: Format, io: &mut Io<'_>) -> st
 }
 
 fn state(report: &ClientReport) -> String {
-    let switch = if report.disabled {
+    let registry = if report.disabled {
         "disabled"
     } else {
         "enabled"
+    };
+    let mut overlay = report.overlay.iter();
+    let by_operator = overlay.find(|entry| entry.kind == "client_disabled");
+    let switch = match by_operator {
+        None => registry.to_owned(),
+        Some(entry) => format!(
+            "DISABLED by an operator (entry {}); the registry has it {registry}",
+            entry.entry
+        ),
     };
     match (&report.expires, report.expired) {
         (None, _) => format!("{switch}, does not expire"),
         (Some(at), false) => format!("{switch}, expires at {at}"),
         (Some(at), true) => format!("{switch}, expired at {at}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::OverlayEntryReport;
+
+    #[test]
+    fn a_client_that_an_operator_disabled_is_not_called_enabled() {
+        let mut report = ClientReport::default();
+        assert_eq!(state(&report), "enabled, does not expire");
+        report.overlay.push(OverlayEntryReport {
+            entry: 8,
+            kind: "client_disabled".to_owned(),
+            ..OverlayEntryReport::default()
+        });
+        assert_eq!(
+            state(&report),
+            "DISABLED by an operator (entry 8); the registry has it enabled, does not expire"
+        );
     }
 }
